@@ -1,0 +1,99 @@
+"""Decide once, apply everywhere: image augmentation and mixing as plans.
+
+`import mixwell` loads NumPy alone; everything else is imported at first use (PEP 562).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "mixwell.policy": (
+        "Affine",
+        "AutoContrast",
+        "Brightness",
+        "CenterCrop",
+        "ColorJitter",
+        "Contrast",
+        "CutMix",
+        "Cutout",
+        "Equalize",
+        "GaussianBlur",
+        "GaussianNoise",
+        "Grayscale",
+        "HorizontalFlip",
+        "Hue",
+        "Identity",
+        "Invert",
+        "MixUp",
+        "OneOf",
+        "Pad",
+        "Perspective",
+        "Policy",
+        "Posterize",
+        "RandAugment",
+        "RandomCrop",
+        "RandomErasing",
+        "RandomResizedCrop",
+        "Resize",
+        "Rotate",
+        "Saturation",
+        "Scheduled",
+        "Sharpness",
+        "ShearX",
+        "ShearY",
+        "Solarize",
+        "Sometimes",
+        "TranslateX",
+        "TranslateY",
+        "TrivialAugmentWide",
+        "VerticalFlip",
+    ),
+    "mixwell.plan": ("Code", "Edit", "Interp", "Mix", "MixMode", "Plan"),
+    "mixwell.render": ("backends", "render"),
+    "mixwell.targets": ("SparseLabels", "dense_labels", "sparse_labels"),
+    "mixwell._rng": ("Keys",),
+    "mixwell.augment": ("Augment",),
+    "mixwell.collate": ("Collate",),
+    "mixwell.keyed": ("Key", "KeyedSampler", "keyed"),
+    "mixwell._errors": (
+        "BackendError",
+        "DataError",
+        "KeyMissingError",
+        "MixwellError",
+        "PlanError",
+        "PolicyError",
+        "RenderError",
+        "TargetError",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *_HOME_OF]  # noqa: PLE0604  (built from the table above)
+
+if TYPE_CHECKING:
+    from mixwell._errors import *  # noqa: F403
+    from mixwell._rng import Keys  # noqa: F401
+    from mixwell.augment import Augment  # noqa: F401
+    from mixwell.collate import Collate  # noqa: F401
+    from mixwell.keyed import Key, KeyedSampler, keyed  # noqa: F401
+    from mixwell.plan import Code, Edit, Interp, Mix, MixMode, Plan  # noqa: F401
+    from mixwell.policy import *  # noqa: F403
+    from mixwell.render import backends, render  # noqa: F401
+    from mixwell.targets import SparseLabels, dense_labels, sparse_labels  # noqa: F401
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name's home at first use."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'mixwell' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

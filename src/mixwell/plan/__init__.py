@@ -1,0 +1,6 @@
+"""What will be done: plans are plain arrays, sampled from a policy or written by hand."""
+
+from mixwell.plan.plan import Plan
+from mixwell.plan.steps import Code, Edit, Interp, Mix, MixMode
+
+__all__ = ["Code", "Edit", "Interp", "Mix", "MixMode", "Plan"]

@@ -1,0 +1,172 @@
+"""Every invariant of a plan, in one place; renderers and targets rely on them unasked."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mixwell._errors import PlanError
+from mixwell.plan.steps import PARAMS, Code, Edit, EraseUnits, EraseValue, Interp, Mix, MixMode
+
+COORDINATE_LIMIT = 2**30
+"""Warped coordinates must stay below this many pixels, so that fixed point cannot overflow."""
+SIDE_LIMIT = 65535
+"""Longest side of an image, px: noise counters and fixed point are made for it."""
+
+_EDIT_FORM = {
+    "code": (np.uint8, ()),
+    "param": (np.float64, (PARAMS,)),
+    "size_hw": (np.int32, (2,)),
+    "interp": (np.uint8, ()),
+    "fill": (np.float32, (4,)),
+    "key": (np.uint32, (4,)),
+}
+_MIX_FORM = {
+    "source": (np.int32, ()),
+    "mode": (np.uint8, ()),
+    "weight": (np.float32, ()),
+    "rect_px": (np.int32, (4,)),
+    "offset_px": (np.int32, (2,)),
+}
+
+
+def check_plan(in_hw: np.ndarray, inputs: np.ndarray, steps: tuple[Edit | Mix, ...]) -> None:
+    """Raise PlanError at the first broken rule."""
+    if inputs.shape != (len(in_hw),):
+        raise PlanError(f"Plan.inputs must have shape ({len(in_hw)},), got {inputs.shape}.")
+    _check_sides("Plan.in_hw", in_hw)
+    sizes = in_hw
+    for i, step in enumerate(steps):
+        name = f"step {i} ({type(step).__name__})"
+        if isinstance(step, Edit):
+            _check_edit(name, step, sizes)
+        elif isinstance(step, Mix):
+            _check_mix(name, step, sizes)
+        else:
+            raise PlanError(f"{name}: a step is an Edit or a Mix.")
+        sizes = step.out_hw(sizes)
+
+
+def _check_form(name: str, step: object, form: dict, lead: tuple[int, int]) -> None:
+    for field, (dtype, tail) in form.items():
+        array = getattr(step, field)
+        if array.dtype != dtype or array.shape != lead + tail:
+            raise PlanError(
+                f"{name}: {field} must be {np.dtype(dtype)} {lead + tail}, "
+                f"got {array.dtype} {array.shape}."
+            )
+
+
+def _check_sides(name: str, size_hw: np.ndarray) -> None:
+    _refuse(
+        (size_hw < 1) | (size_hw > SIDE_LIMIT), size_hw, name, f"sides must be 1 .. {SIDE_LIMIT} px"
+    )
+
+
+def _refuse(bad: np.ndarray, values: np.ndarray, name: str, rule: str) -> None:
+    """Raise for the first true entry of `bad`, naming its row and value."""
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise PlanError(f"{name}: {rule}; row {where[0]} has {values[where]} at {where}.")
+
+
+def _check_edit(name: str, step: Edit, in_hw: np.ndarray) -> None:
+    if step.code.ndim != 2 or len(step.code) != len(in_hw):
+        raise PlanError(f"{name}: code must be [{len(in_hw)}, K], got shape {step.code.shape}.")
+    _check_form(name, step, _EDIT_FORM, step.code.shape)
+    _refuse(~np.isin(step.code, list(Code)), step.code, name, "unknown code")
+    _refuse(~np.isin(step.interp, list(Interp)), step.interp, name, "unknown interpolation")
+    _refuse(~np.isfinite(step.param), step.param, name, "parameters must be finite")
+    _check_sides(f"{name}: size_hw", step.size_hw)
+    before = np.concatenate([in_hw[:, None], step.size_hw[:, :-1]], axis=1)
+    moves = np.isin(step.code, (Code.WARP, Code.RESIZE))
+    stray = (step.size_hw != before).any(axis=2) & ~moves
+    _refuse(stray, step.code, name, "only WARP and RESIZE may change the size")
+    _check_warps(name, step)
+    _check_boxes(name, step, before)
+    _check_tone(name, step)
+
+
+def _check_warps(name: str, step: Edit) -> None:
+    warps = np.isin(step.code, (Code.WARP, Code.CLIP))
+    matrix = step.param[..., :9].reshape(*step.code.shape, 3, 3)
+    h, w = step.size_hw[..., 0], step.size_hw[..., 1]
+    corners = np.stack([np.zeros_like(w), w]), np.stack([np.zeros_like(h), h])
+    reach = np.abs(matrix) @ np.stack([w, h, np.ones_like(w)], axis=-1)[..., None]
+    _refuse(
+        warps & (reach[..., :2, 0] >= COORDINATE_LIMIT).any(-1),
+        step.code,
+        name,
+        f"warped coordinates must stay below {COORDINATE_LIMIT} px",
+    )
+    scale = [
+        matrix[..., 2, 0] * x + matrix[..., 2, 1] * y + matrix[..., 2, 2]
+        for x in corners[0]
+        for y in corners[1]
+    ]
+    behind = warps & (np.min(scale, axis=0) <= 1e-3)
+    _refuse(behind, step.code, name, "a perspective must keep the whole output before the camera")
+
+
+def _check_boxes(name: str, step: Edit, before: np.ndarray) -> None:
+    resize = step.code == Code.RESIZE
+    x, y = step.param[..., [0, 2]], step.param[..., [1, 3]]
+    outside = (np.minimum(x, y).min(-1) < 0) | (x.max(-1) > before[..., 1])
+    outside |= y.max(-1) > before[..., 0]
+    _refuse(resize & outside, step.code, name, "a RESIZE box must lie inside the canvas")
+    flat = (x[..., 0] == x[..., 1]) | (y[..., 0] == y[..., 1])
+    _refuse(resize & flat, step.code, name, "a RESIZE box must not be empty")
+    _refuse(resize & (step.interp == Interp.NEAREST), step.code, name, "RESIZE is never nearest")
+    erase = step.code == Code.ERASE
+    turned = (x[..., 0] > x[..., 1]) | (y[..., 0] > y[..., 1])
+    _refuse(erase & (outside | turned), step.code, name, "an ERASE must lie inside the canvas")
+    odd = ~np.isin(step.param[..., 4], list(EraseValue))
+    odd |= ~np.isin(step.param[..., 5], list(EraseUnits))
+    _refuse(erase & odd, step.code, name, "unknown ERASE value or units")
+
+
+def _check_tone(name: str, step: Edit) -> None:
+    first, second = step.param[..., 0], step.param[..., 1]
+    for codes, low, high in (
+        ((Code.BRIGHTNESS, Code.CONTRAST, Code.SATURATION), 0, 1e4),
+        ((Code.SHARPNESS,), -1e4, 1e4),
+        ((Code.HUE,), -0.5, 0.5),
+        ((Code.POSTERIZE,), 0, 8),
+        ((Code.SOLARIZE,), 0, 256),
+        ((Code.BLUR,), 1e-3, 1e3),
+        ((Code.NOISE,), 0, 10),
+    ):
+        bad = np.isin(step.code, codes) & ~((first >= low) & (first <= high))
+        labels = "/".join(c.name for c in codes)
+        _refuse(bad, first, name, f"{labels} needs a parameter in {low} .. {high}")
+    bad = (step.code == Code.BLUR) & ((second % 2 != 1) | (second < 1) | (second > 255))
+    _refuse(bad, second, name, "BLUR needs an odd kernel size, 1 .. 255")
+
+
+def _check_mix(name: str, step: Mix, in_hw: np.ndarray) -> None:
+    if step.source.ndim != 2:
+        raise PlanError(f"{name}: source must be [B, S], got shape {step.source.shape}.")
+    _check_form(name, step, _MIX_FORM, step.source.shape)
+    if step.canvas_hw.shape != (step.rows, 2) or step.fill.shape != (step.rows, 4):
+        raise PlanError(f"{name}: canvas_hw must be [B, 2] and fill [B, 4].")
+    _check_sides(f"{name}: canvas_hw", step.canvas_hw)
+    _refuse(~np.isin(step.mode, list(MixMode)), step.mode, name, "unknown mode")
+    used = step.mode != MixMode.SKIP
+    _refuse(
+        (step.source < 0) | (step.source >= len(in_hw)), step.source, name, "no such source row"
+    )
+    weight = step.weight
+    _refuse(~((weight >= 0) & (weight <= 1)), weight, name, "weights must lie in 0 .. 1")
+    x0, y0, x1, y1 = np.moveaxis(step.rect_px, -1, 0)
+    _refuse(used & ((x0 > x1) | (y0 > y1)), step.mode, name, "a rectangle must not be inverted")
+    h, w = step.canvas_hw[:, :1], step.canvas_hw[:, 1:]
+    out = (x0 < 0) | (y0 < 0) | (x1 > w) | (y1 > h)
+    _refuse(used & out, step.mode, name, "a rectangle must lie inside the canvas")
+    dx, dy = np.moveaxis(step.offset_px, -1, 0)
+    rows_hw = in_hw[step.source]
+    out = (x0 - dx < 0) | (y0 - dy < 0) | (x1 - dx > rows_hw[..., 1]) | (y1 - dy > rows_hw[..., 0])
+    _refuse(
+        used & out & (x1 > x0) & (y1 > y0),
+        step.mode,
+        name,
+        "a rectangle must lie inside its source",
+    )

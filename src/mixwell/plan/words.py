@@ -1,0 +1,114 @@
+"""Plans in words, for people."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixwell.plan import geometry
+from mixwell.plan.steps import WEIGHT_ONE, Code, Edit, Mix, MixMode
+
+if TYPE_CHECKING:
+    from mixwell.plan.plan import Plan
+
+
+def summary(plan: Plan) -> str:
+    """One line: how many outputs, of which size, through which steps, from which seed."""
+    parts = [f"{len(plan)} -> {_sizes(plan.out_hw)}"]
+    if plan.rows != len(plan):
+        parts[0] = f"{plan.rows} rows to {parts[0]}"
+    for step in plan.steps:
+        if isinstance(step, Edit):
+            parts.append(f"edit x{step.slots}")
+        else:
+            counts = Counter(mix_kind(step, row) for row in range(step.rows))
+            parts.append("mix: " + ", ".join(f"{n} {kind}" for kind, n in counts.most_common()))
+    if plan.seed is not None:
+        epoch = f" epoch {plan.keys.epoch}" if plan.keys is not None else ""
+        parts.append(f"seed {plan.seed}{epoch}")
+    return f"Plan({' | '.join(parts)})"
+
+
+def describe(plan: Plan, output: int) -> str:
+    """What happens to one output, e.g. `flip; contrast 1.31; mix: 63 % row 4 + 37 % row 9`."""
+    single = plan.take([output])
+    parts: list[str] = []
+    for step in single.steps:
+        if isinstance(step, Mix):
+            parts.append(f"{mix_kind(step, 0)} of {step.source.shape[1]}")
+            continue
+        parts += [w for w in (_slot_words(step, 0, k) for k in range(step.slots)) if w]
+    rows, shares = single.sources()
+    mixed = ", ".join(
+        f"{100 * s:.1f} % sample {single.inputs[r]}"
+        for r, s in zip(rows[0], shares[0], strict=True)
+        if s > 0
+    )
+    return "; ".join(parts or ["unchanged"]) + (f" = {mixed}" if shares[0].max() < 1 else "")
+
+
+def mix_kind(step: Mix, row: int) -> str:
+    """Names a row of a mix by what it does: `kept`, `mixup`, `cutmix`, or `mix of S`."""
+    used = [
+        s
+        for s in range(step.source.shape[1])
+        if step.mode[row, s] != MixMode.SKIP
+        and step.units()[row, s]
+        and step.visible_px()[row, s]
+    ]
+    if len(used) == 1:
+        return "kept"
+    if all(step.mode[row, s] == MixMode.ADD and step.units()[row, s] < WEIGHT_ONE for s in used):
+        return "mixup"
+    return "cutmix" if len(used) == 2 else f"mix of {len(used)}"
+
+
+def _sizes(size_hw: np.ndarray) -> str:
+    if not len(size_hw):
+        return "nothing"
+    low, high = size_hw.min(0), size_hw.max(0)
+    one = f"{high[0]}x{high[1]}"
+    return one if (low == high).all() else f"{low[0]}x{low[1]}..{one}"
+
+
+def _slot_words(edit: Edit, row: int, slot: int) -> str:
+    code, p = Code(edit.code[row, slot]), edit.param[row, slot]
+    size = "x".join(str(v) for v in edit.size_hw[row, slot])
+    match code:
+        case Code.NOTHING | Code.CLIP:
+            return ""
+        case Code.WARP:
+            return _warp_words(p[:9].reshape(3, 3), size)
+        case Code.RESIZE:
+            return f"resize {p[0]:g},{p[1]:g}..{p[2]:g},{p[3]:g} to {size}"
+        case Code.ERASE:
+            return f"erase {p[0]:g},{p[1]:g}..{p[2]:g},{p[3]:g}"
+        case Code.POSTERIZE:
+            return f"posterize {p[0]:g} bits"
+        case Code.BLUR | Code.NOISE:
+            return f"{code.name.lower()} sigma {p[0]:.3g}"
+        case Code.INVERT | Code.AUTOCONTRAST | Code.EQUALIZE | Code.GRAYSCALE:
+            return code.name.lower()
+        case _:
+            return f"{code.name.lower()} {p[0]:.3g}"
+
+
+def _warp_words(m: np.ndarray, size: str) -> str:
+    if not geometry.is_affine(m):
+        return "perspective"
+    if geometry.is_lattice(m):
+        flips = [n for n, v in (("flip", m[0, 0]), ("vertical flip", m[1, 1])) if v < 0]
+        move = (-m[0, 2], -m[1, 2]) if not flips else (0, 0)
+        if any(move):
+            flips.append(f"shift {move[0]:g},{move[1]:g} on {size}")
+        return " + ".join(flips) or ("unmoved" if m[0, 1] == 0 else "quarter turn")
+    turn = math.degrees(math.atan2(m[1, 0], m[0, 0]))
+    names = []
+    if abs(turn) > 0.05:
+        names.append(f"turn {turn:.1f}°")
+    if abs(m[0, 1] + m[1, 0]) > 1e-6:
+        names.append(f"shear {m[0, 1] + m[1, 0]:.2f}")
+    return " ".join(names) or f"shift {-m[0, 2]:.1f},{-m[1, 2]:.1f}"
