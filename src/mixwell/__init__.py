@@ -72,7 +72,7 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *_HOME_OF]  # noqa: PLE0604  (built from the table above)
+__all__ = ["__version__", *_HOME_OF]
 
 if TYPE_CHECKING:
     from mixwell._errors import *  # noqa: F403

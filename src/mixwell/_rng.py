@@ -153,6 +153,10 @@ class Draws:
         """float64 [N], uniform on [low, high), 53 bits."""
         return low + (high - low) * _unit(self.words(name, 2, **scope))[:, 0]
 
+    def uniforms(self, name: str, count: int, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+        """float64 [N, count], uniform on [low, high)."""
+        return low + (high - low) * _unit(self.words(name, 2 * count))
+
     def integers(self, name: str, low: int | np.ndarray, high: int | np.ndarray) -> np.ndarray:
         """int64 [N], uniform on low .. high - 1 (arrays of N allowed); empty spans give low."""
         span = np.maximum(np.asarray(high, np.int64) - low, 1)

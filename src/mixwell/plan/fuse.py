@@ -35,7 +35,7 @@ def fuse_edit(edit: Edit, in_hw: np.ndarray) -> Edit:
 
 @dataclass
 class _Run:
-    """The edit being rewritten, and for each row the slot that the next warp may join (-1: none)."""
+    """The edit being rewritten; `open` is the slot each row's next warp may join (-1: none)."""
 
     edit: Edit
     in_hw: np.ndarray
@@ -69,9 +69,7 @@ class _Run:
         middle_hw = e.size_hw[rows, slot - 1].copy()
         out_hw = e.size_hw[rows, slot].copy()
         e.param[rows, first, :9] = both.reshape(-1, 9)
-        e.interp[rows, first] = np.where(
-            a_lattice, e.interp[rows, slot], e.interp[rows, first]
-        )
+        e.interp[rows, first] = np.where(a_lattice, e.interp[rows, slot], e.interp[rows, first])
         for between in range(slot):
             clips = (between > first) & (e.code[rows, between] == Code.CLIP)
             moved = self._matrix(rows, between) @ b

@@ -29,8 +29,7 @@ def save(plan: Plan, path: Path) -> None:
         "seed": plan.seed,
         "policy_digest": plan.policy_digest,
         "digest": plan.digest(),
-        "keys": keys
-        and {n: getattr(keys, n) for n in ("epoch", "step", "rank", "progress")},
+        "keys": keys and {n: getattr(keys, n) for n in ("epoch", "step", "rank", "progress")},
     }
     arrays = dict(plan.arrays())
     if keys is not None:

@@ -55,9 +55,7 @@ def mix_kind(step: Mix, row: int) -> str:
     used = [
         s
         for s in range(step.source.shape[1])
-        if step.mode[row, s] != MixMode.SKIP
-        and step.units()[row, s]
-        and step.visible_px()[row, s]
+        if step.mode[row, s] != MixMode.SKIP and step.units()[row, s] and step.visible_px()[row, s]
     ]
     if len(used) == 1:
         return "kept"

@@ -6,10 +6,10 @@ downloaded and no pretrained weights are loaded. torchvision and timm are import
 their models is asked for.
 """
 
-from .byname import build_model, model_names
-from .cifar_resnet import CifarResNet, ShortcutPad
-from .resnet9 import ResNet9
-from .small import DigitsNet
+from mixwell.recipes.models.byname import build_model, model_names
+from mixwell.recipes.models.cifar_resnet import CifarResNet, ShortcutPad
+from mixwell.recipes.models.resnet9 import ResNet9
+from mixwell.recipes.models.small import DigitsNet
 
 __all__ = [
     "CifarResNet",

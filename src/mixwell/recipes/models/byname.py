@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from .cifar_resnet import CifarResNet, resnet18_cifar
-from .resnet9 import ResNet9
-from .small import DigitsNet
+from mixwell.recipes.models.cifar_resnet import CifarResNet, resnet18_cifar
+from mixwell.recipes.models.resnet9 import ResNet9
+from mixwell.recipes.models.small import DigitsNet
 
 Builder = Callable[[int, int], nn.Module]
 DEPTHS = (20, 32, 44, 56, 110)
@@ -134,7 +134,7 @@ def _build_torchvision(name: str, num_classes: int, in_channels: int) -> nn.Modu
 
 
 def _replace_stem(model: nn.Module, in_channels: int) -> None:
-    """Give the first convolution ``in_channels`` inputs, drawn as wide as the model drew its own."""
+    """Give the first convolution ``in_channels`` inputs, drawn as wide as the model drew it."""
     path, old = next(
         (path, module)
         for path, module in model.named_modules()
@@ -149,7 +149,7 @@ def _replace_stem(model: nn.Module, in_channels: int) -> None:
         bias=old.bias is not None,
     )
     with torch.no_grad():
-        new.weight.normal_(std=float(old.weight.std()))
+        new.weight.normal_().mul_(old.weight.std())
         if old.bias is not None and new.bias is not None:
             new.bias.copy_(old.bias)
     model.set_submodule(path, new)
@@ -170,6 +170,4 @@ def _build_timm(name: str, num_classes: int, in_channels: int) -> nn.Module:
     timm = _timm()
     if not timm.is_model(name):
         raise _unknown(name, timm.list_models(), "timm")
-    return timm.create_model(
-        name, pretrained=False, num_classes=num_classes, in_chans=in_channels
-    )
+    return timm.create_model(name, pretrained=False, num_classes=num_classes, in_chans=in_channels)

@@ -88,7 +88,7 @@ def _shortcut(in_planes: int, planes: int, stride: int, kind: Shortcut) -> nn.Mo
 
 
 class CifarResNet(nn.Module):
-    """The CIFAR ResNet of depth ``6n + 2``: a 3x3 stem, three stages of n blocks, mean pool, linear.
+    """The CIFAR ResNet of depth ``6n + 2``: 3x3 stem, three stages of n blocks, mean pool, linear.
 
     Stages have 16, 32 and 64 channels; the second and third start with stride 2. Convolutions and
     the linear layer start from He's normal initialisation (arXiv:1502.01852).

@@ -1,0 +1,83 @@
+"""What may be done: declarative policies that sample plans and never touch pixels."""
+
+from mixwell.policy.auto import RandAugment, TrivialAugmentWide
+from mixwell.policy.base import EditOp, MixOp, Op, Policy
+from mixwell.policy.compose import OneOf, Scheduled, Sequential, Sometimes
+from mixwell.policy.erase import Cutout, RandomErasing
+from mixwell.policy.geometry import (
+    CenterCrop,
+    HorizontalFlip,
+    Identity,
+    Pad,
+    RandomCrop,
+    RandomResizedCrop,
+    Resize,
+    Rotate,
+    ShearX,
+    ShearY,
+    VerticalFlip,
+)
+from mixwell.policy.mix import CutMix, MixUp
+from mixwell.policy.tone import (
+    AutoContrast,
+    Brightness,
+    ColorJitter,
+    Contrast,
+    Equalize,
+    GaussianBlur,
+    GaussianNoise,
+    Grayscale,
+    Hue,
+    Invert,
+    Posterize,
+    Saturation,
+    Sharpness,
+    Solarize,
+)
+from mixwell.policy.warp import Affine, Perspective, TranslateX, TranslateY
+
+__all__ = [
+    "Affine",
+    "AutoContrast",
+    "Brightness",
+    "CenterCrop",
+    "ColorJitter",
+    "Contrast",
+    "CutMix",
+    "Cutout",
+    "EditOp",
+    "Equalize",
+    "GaussianBlur",
+    "GaussianNoise",
+    "Grayscale",
+    "HorizontalFlip",
+    "Hue",
+    "Identity",
+    "Invert",
+    "MixOp",
+    "MixUp",
+    "OneOf",
+    "Op",
+    "Pad",
+    "Perspective",
+    "Policy",
+    "Posterize",
+    "RandAugment",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomResizedCrop",
+    "Resize",
+    "Rotate",
+    "Saturation",
+    "Scheduled",
+    "Sequential",
+    "Sharpness",
+    "ShearX",
+    "ShearY",
+    "Solarize",
+    "Sometimes",
+    "TranslateX",
+    "TranslateY",
+    "TrivialAugmentWide",
+    "VerticalFlip",
+]

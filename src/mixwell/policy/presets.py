@@ -1,0 +1,120 @@
+"""Policies by name; `parse_policy` reads a name, a TOML file or code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+from mixwell._errors import PolicyError
+from mixwell.policy.auto import RandAugment, TrivialAugmentWide
+from mixwell.policy.base import Op, Policy, pair_of
+from mixwell.policy.compose import OneOf, Sometimes
+from mixwell.policy.erase import Cutout
+from mixwell.policy.geometry import HorizontalFlip, RandomCrop, RandomResizedCrop, Resize
+from mixwell.policy.mix import CutMix, MixUp
+from mixwell.policy.text import from_code, from_toml
+
+Size = tuple[int, int]
+Base = tuple[Op, ...]
+
+
+def _none(base: Base, size: Size) -> Policy:
+    return Policy(*(op for op in base if isinstance(op, Resize)))
+
+
+def _standard(base: Base, size: Size) -> Policy:
+    return Policy(*base)
+
+
+def _randaugment(base: Base, size: Size) -> Policy:
+    return Policy(*base, RandAugment(num_ops=2, magnitude=9))
+
+
+def _trivialaugment(base: Base, size: Size) -> Policy:
+    return Policy(*base, TrivialAugmentWide())
+
+
+def _cutout(base: Base, size: Size) -> Policy:
+    return Policy(*base, Cutout(max(2, min(size) // 2)))
+
+
+def _mixup(base: Base, size: Size) -> Policy:
+    return Policy(*base, Sometimes(MixUp(alpha=0.4), min_batch=2, p=1.0))
+
+
+def _cutmix(base: Base, size: Size) -> Policy:
+    return Policy(*base, Sometimes(CutMix(alpha=1.0), min_batch=2, p=1.0))
+
+
+def _mixup_cutmix(base: Base, size: Size) -> Policy:
+    either = OneOf(MixUp(alpha=0.8), CutMix(alpha=1.0))
+    return Policy(*base, Sometimes(either, min_batch=2, p=1.0))
+
+
+_PRESETS: dict[str, tuple[str, Callable[[Base, Size], Policy]]] = {
+    "none": ("the image as it is", _none),
+    "standard": ("random crop and horizontal flip", _standard),
+    "randaugment": ("standard, then RandAugment(2 ops, magnitude 9 of 31)", _randaugment),
+    "trivialaugment": ("standard, then TrivialAugmentWide", _trivialaugment),
+    "cutout": ("standard, then a hidden square of half the side", _cutout),
+    "mixup": ("standard, then MixUp with alpha 0.4", _mixup),
+    "cutmix": ("standard, then CutMix with alpha 1", _cutmix),
+    "mixup+cutmix": ("standard, then MixUp (0.8) or CutMix (1) in equal parts", _mixup_cutmix),
+}
+
+
+def preset_names() -> tuple[str, ...]:
+    """Names that `preset` knows."""
+    return tuple(_PRESETS)
+
+
+def preset_summary(name: str) -> str:
+    """One line about a preset."""
+    return _PRESETS[name][0]
+
+
+def preset(name: str, size: int | Size = 32, *, flip: bool = True) -> Policy:
+    """A policy by name for images that end up at one size.
+
+    Args:
+        name: one of `preset_names()`.
+        size: px, or (height, width). Up to 96 px the base is a crop after padding by an eighth of
+            the side, and images are taken to be of this size already; above, it is a
+            RandomResizedCrop.
+        flip: whether the mirror image of a sample still has its label (not so for digits).
+
+    Raises:
+        PolicyError: no such preset.
+    """
+    if name not in _PRESETS:
+        close = difflib.get_close_matches(name, _PRESETS, n=2)
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        raise PolicyError(f"No preset is called {name!r}; there are {', '.join(_PRESETS)}.{hint}")
+    size = pair_of(size)
+    crop: Op
+    if max(size) <= 96:
+        crop = RandomCrop(size, padding=max(1, min(size) // 8))
+    else:
+        crop = RandomResizedCrop(size)
+    if name == "none" and max(size) > 96:
+        return Policy(Resize(size))
+    return _PRESETS[name][1]((crop, HorizontalFlip()) if flip else (crop,), size)
+
+
+def parse_policy(text: str, size: int | Size = 32, *, flip: bool = True) -> Policy:
+    """A policy from a preset's name, a TOML file's path, or the code a policy prints as.
+
+    Raises:
+        PolicyError: none of these; the message names close presets.
+    """
+    if text in _PRESETS:
+        return preset(text, size, flip=flip)
+    if text.endswith(".toml"):
+        try:
+            return from_toml(Path(text).read_text())
+        except OSError as error:
+            raise PolicyError(f"Policy file {text!r} cannot be read: {error.strerror}.") from None
+    if "(" in text:
+        return from_code(text)
+    return preset(text, size, flip=flip)

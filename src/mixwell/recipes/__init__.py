@@ -1,0 +1,13 @@
+"""One-page recipes over mixwell's public API: train a classifier, compare policies.
+
+::
+
+    config    what to train, as plain values, with sensible defaults for each data set
+    optim     optimizers, learning-rate schedules, weight averaging
+    feed      augmented batches from memory or from workers
+    loop      the training loop: `train(config, data, policy) -> Result`
+    classify  one run, written to a folder
+    compare   policies x seeds from identical weights; `stats` judges, `report` and `page` write
+
+They need the extra `train`: ``pip install 'mixwell[train]'``.
+"""

@@ -1,0 +1,125 @@
+"""Train one classifier and write the run to a folder.
+
+::
+
+    runs/NAME/config.json      the settings, with every default filled in
+    runs/NAME/history.csv      one row for each epoch
+    runs/NAME/result.json      the figures of `Result`
+    runs/NAME/checkpoint.pt    after each epoch; `resume=True` continues from it
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mixwell.recipes.config import TrainConfig, as_json, policies_for, resolved, subset
+from mixwell.recipes.data import load_dataset
+from mixwell.recipes.loop import Result, make_fabric, train
+from mixwell.recipes.progress import Shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyConfig(TrainConfig):
+    """Settings of one run; `TrainConfig` has the others.
+
+    Args:
+        policy: a preset's name, a TOML file's path, or code such as ``"Policy(CutMix())"``.
+        seed: of initial weights, batch order and augmentation.
+        out: the run's folder; named after the settings under ``runs`` when left out.
+        resume: continue the run that is in the folder.
+        quiet: show nothing.
+    """
+
+    policy: str = "standard"
+    seed: int = 0
+    out: Path | None = None
+    resume: bool = False
+    quiet: bool = False
+
+
+def classify(config: ClassifyConfig) -> Result:
+    """Train a classifier.
+
+    Args:
+        config: the settings; fields left at None are filled in for the data set.
+
+    Returns:
+        The figures and the network. After Ctrl-C, those of the finished epochs.
+
+    Raises:
+        DataError: the data set is missing or unfit, or `resume` finds another run's checkpoint.
+        PolicyError: no such policy, or one that does not fit the images.
+        ImportError: the extra `train` is not installed.
+    """
+    config = resolved(config)
+    out = Path(config.out or Path("runs") / _name(config))
+    config = replace(config, out=out)
+    data = load_dataset(config.data, config.data_dir, config.download)
+    data = subset(data, config.train_fraction)
+    policy, eval_policy = policies_for(config, data, config.policy)
+    fabric = make_fabric(config)
+    chief = fabric.is_global_zero
+    if chief:
+        write_json(out / "config.json", as_json(config) | {"policy_code": repr(policy)})
+    shown = Shown(config.epochs or 1, quiet=config.quiet or not chief)
+    with cpu_threads(config.threads), shown.live():
+        result = train(
+            config,
+            data,
+            policy,
+            eval_policy=eval_policy,
+            seed=config.seed,
+            checkpoint=out / "checkpoint.pt",
+            resume=config.resume,
+            on_epoch=shown.epoch,
+            fabric=fabric,
+        )
+    if chief:
+        write_rows(out / "history.csv", result.history)
+        write_json(out / "result.json", result.as_json())
+        if result.interrupted:
+            shown.say(f"stopped after {result.epochs} epochs; resume=True continues from {out}")
+    return result
+
+
+def _name(config: ClassifyConfig) -> str:
+    """A folder's name that says what the run was."""
+    parts = [config.data, config.model or "", config.policy, f"seed{config.seed}"]
+    words = "-".join(part.replace("torchvision:", "") for part in parts)
+    return "".join(c if c.isalnum() or c in "-+._" else "_" for c in words)[:120]
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Set PyTorch's CPU threads inside the block; None leaves them as they are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write values as readable JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values, indent=2) + "\n")
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows with equal columns as CSV; nothing when there are none."""
+    if not rows:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,179 @@
+"""What to train: plain values, and what is sensible for each data set.
+
+Fields left at None are filled in by `resolved`, so a run's `config.json` says what was really used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import mixwell as mw
+from mixwell.policy.presets import parse_policy
+from mixwell.recipes.data import ArraySet, DataError, TrainTest
+from mixwell.recipes.optim import DEFAULT_DECAY, DEFAULT_LR
+
+OptimizerName = Literal["sgd", "adam", "adamw"]
+ScheduleName = Literal["onecycle", "cosine", "step", "constant"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What a run needs to know besides its policy and its seed.
+
+    Args:
+        data: digits, cifar10, cifar100 or folder.
+        data_dir: where the images are; not needed for digits.
+        download: fetch CIFAR when it is not there.
+        train_fraction: share of the training images used, 0 .. 1; the first ones of each class.
+        image_size: px, for folders of images.
+        model: a name `mixwell.recipes.models.build_model` knows; by data set when left out.
+        epochs: passes over the training images; by data set when left out.
+        batch_size: images in a step, over all devices; by data set when left out.
+        optimizer: sgd (Nesterov), adam or adamw.
+        schedule: onecycle, cosine, step or constant; of the learning rate, per step.
+        lr: peak learning rate; by optimizer and data set when left out.
+        momentum: of SGD, or Adam's first beta.
+        weight_decay: by optimizer when left out.
+        decay_all: decay norms and biases too.
+        loss: ce (soft-target cross entropy) or bce (one binary cross entropy per class).
+        smoothing: label smoothing, 0 .. 1.
+        ema: decay of averaged weights, which are then the ones measured; 0 is off.
+        tta: average the logits of an image and its mirror image when measuring.
+        precision: 32-true, bf16-mixed or 16-mixed.
+        channels_last: memory format of images and weights.
+        devices: how many, or auto.
+        num_nodes: machines, under SLURM or torchrun.
+        num_workers: processes that decode folder images.
+        threads: CPU threads of PyTorch; its own choice when left out.
+        train_accuracy: measure the training images too, without augmentation, at the end.
+    """
+
+    data: str = "digits"
+    data_dir: Path | None = None
+    download: bool = False
+    train_fraction: float = 1.0
+    image_size: int = 224
+    model: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: OptimizerName = "sgd"
+    schedule: ScheduleName = "onecycle"
+    lr: float | None = None
+    momentum: float = 0.9
+    weight_decay: float | None = None
+    decay_all: bool = False
+    loss: Literal["ce", "bce"] = "ce"
+    smoothing: float = 0.0
+    ema: float = 0.0
+    tta: bool = False
+    precision: Precision = "32-true"
+    channels_last: bool = True
+    devices: int | Literal["auto"] = "auto"
+    num_nodes: int = 1
+    num_workers: int = 2
+    threads: int | None = None
+    train_accuracy: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot mean anything.
+
+        Raises:
+            ValueError: a number is out of range.
+        """
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name} must lie in {low} .. {high}, got {value}.")
+
+
+_RANGES = (
+    ("train_fraction", 1e-9, 1.0),
+    ("image_size", 8, 4096),
+    ("epochs", 1, 100_000),
+    ("batch_size", 1, 1_000_000),
+    ("lr", 1e-12, 1e3),
+    ("momentum", 0.0, 1.0),
+    ("weight_decay", 0.0, 10.0),
+    ("smoothing", 0.0, 1.0),
+    ("ema", 0.0, 1.0),
+    ("num_workers", 0, 1024),
+    ("threads", 1, 4096),
+)
+
+# Model, epochs, batch size and SGD's peak rate for each data set.
+_SENSIBLE: dict[str, dict[str, Any]] = {
+    "digits": {"model": "digits-net", "epochs": 20, "batch_size": 64, "lr": 0.1},
+    "cifar10": {"model": "resnet20", "epochs": 15, "batch_size": 128, "lr": 0.3},
+    "cifar100": {"model": "resnet20", "epochs": 15, "batch_size": 128, "lr": 0.3},
+    "folder": {"model": "torchvision:resnet18", "epochs": 30, "batch_size": 32, "lr": 0.02},
+}
+_DIRECTED = ("digits",)  # sets whose mirror images are something else
+
+Config = TypeVar("Config", bound=TrainConfig)
+
+
+def resolved(config: Config) -> Config:
+    """The same config with every None that depends on the data set or optimizer filled in."""
+    sensible = dict(_SENSIBLE.get(config.data, _SENSIBLE["folder"]))
+    sensible["lr"] = DEFAULT_LR.get(config.optimizer, sensible["lr"])
+    sensible["weight_decay"] = DEFAULT_DECAY[config.optimizer]
+    missing = {name: value for name, value in sensible.items() if getattr(config, name) is None}
+    return replace(config, **missing)
+
+
+def as_json(config: TrainConfig) -> dict[str, Any]:
+    """The fields as values that JSON can hold."""
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    return {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}
+
+
+def policies_for(config: TrainConfig, data: TrainTest, text: str) -> tuple[mw.Policy, mw.Policy]:
+    """The training policy that `text` means for these images, and the one to measure with.
+
+    Digits are never mirrored by a preset. Folder images are brought to one size.
+
+    Args:
+        config: gives the image size of folders.
+        data: gives the size of images in memory.
+        text: a preset's name, a TOML file's path, or code such as ``"Policy(CutMix())"``.
+
+    Raises:
+        PolicyError: no such policy.
+    """
+    flip = config.data not in _DIRECTED
+    if isinstance(data.train, ArraySet):
+        height, width = data.train.images.shape[1:3]
+        return parse_policy(text, size=(height, width), flip=flip), mw.Policy()
+    size = (config.image_size, config.image_size)
+    policy = parse_policy(text, size=size, flip=flip)
+    if not isinstance(policy.out_size, tuple):
+        policy = mw.Policy(mw.Resize(size), *policy.ops)
+    larger = round(config.image_size * 256 / 224)
+    return policy, mw.Policy(mw.Resize(larger), mw.CenterCrop(size))
+
+
+def subset(data: TrainTest, fraction: float) -> TrainTest:
+    """The first images of each class of the training set; the test set stays whole.
+
+    Args:
+        data: images in memory.
+        fraction: share kept of each class, rounded up.
+
+    Raises:
+        DataError: the set is not in memory.
+    """
+    if fraction == 1.0:
+        return data
+    train = data.train
+    if not isinstance(train, ArraySet):
+        raise DataError(
+            f"train_fraction needs images in memory, got {train!r}. Copy fewer files instead."
+        )
+    import numpy as np
+
+    rows = [np.flatnonzero(train.labels == label) for label in range(len(train.classes))]
+    kept = np.sort(np.concatenate([r[: int(np.ceil(fraction * len(r)))] for r in rows]))
+    return replace(data, train=ArraySet(train.images[kept], train.labels[kept], train.classes))

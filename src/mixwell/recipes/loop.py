@@ -1,0 +1,388 @@
+"""The training loop: one policy, one seed, over Fabric.
+
+What it promises:
+
+* Equal seeds give equal initial weights and an equal batch order, whatever the policy; `Result`
+  carries digests of both.
+* A run that was stopped and resumed ends in exactly the weights of one that was not (on the CPU,
+  same thread count): augmentation is keyed by (seed, epoch, image), the learning rate is a
+  function of the step, and each epoch seeds PyTorch's generator anew for dropout.
+* The caller's random state is left as it was.
+
+Accuracy on mixed training images is reported as *mixed accuracy*; it is not a training accuracy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import mixwell as mw
+from mixwell.recipes.config import TrainConfig, as_json
+from mixwell.recipes.data import ArraySet, DataError, TrainTest
+from mixwell.recipes.feed import Feed, LoaderFeed, MemoryFeed, plain_batches
+from mixwell.recipes.models import build_model
+from mixwell.recipes.optim import AveragedWeights, build_optimizer, lr_factor, set_lr
+from mixwell.targets import bce, mixed_accuracy, soft_cross_entropy
+
+OnEpoch = Callable[[dict[str, float]], None]
+LOSSES = {"ce": soft_cross_entropy, "bce": bce}
+
+
+@dataclass
+class Result:
+    """What a run gave.
+
+    Attributes:
+        test_accuracy: on the clean test images after the last finished epoch, 0 .. 1.
+        train_accuracy: on the clean training images, 0 .. 1; None unless asked for.
+        mixed_accuracy: on the augmented training images of the last epoch, each hit counted by the
+            share of the class that was predicted.
+        train_loss: mean over the last epoch.
+        images_per_second: augmented and trained, over all epochs, without measuring.
+        seconds: training and measuring.
+        epochs: finished epochs.
+        parameters: trainable numbers in the model.
+        initial_digest: of the initial weights.
+        order_digest: of the image indices of all finished epochs, in order.
+        interrupted: stopped by Ctrl-C; everything above is of the finished epochs.
+        history: one row for each epoch.
+        model: the network as measured (averaged weights, where asked for).
+    """
+
+    test_accuracy: float
+    train_accuracy: float | None
+    mixed_accuracy: float
+    train_loss: float
+    images_per_second: float
+    seconds: float
+    epochs: int
+    parameters: int
+    initial_digest: str
+    order_digest: str
+    interrupted: bool
+    history: list[dict[str, Any]] = field(repr=False)
+    model: nn.Module | None = field(default=None, repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the network and the history."""
+        shown = {k: v for k, v in vars(self).items() if k not in ("model", "history")}
+        return dict(shown)
+
+
+def make_fabric(config: TrainConfig) -> Any:
+    """Lightning Fabric for the config's devices and precision, launched.
+
+    Raises:
+        ImportError: lightning is not installed.
+    """
+    try:
+        from lightning.fabric import Fabric
+    except ImportError:
+        raise ImportError(
+            "Training needs lightning, which is not installed. Run `pip install 'mixwell[train]'`."
+        ) from None
+    fabric = Fabric(devices=config.devices, num_nodes=config.num_nodes, precision=config.precision)
+    fabric.launch()
+    return fabric
+
+
+def train(
+    config: TrainConfig,
+    data: TrainTest,
+    policy: mw.Policy,
+    *,
+    eval_policy: mw.Policy | None = None,
+    seed: int = 0,
+    network: Callable[[], nn.Module] | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    on_epoch: OnEpoch | None = None,
+    on_step: Callable[[], None] | None = None,
+    fabric: Any = None,
+) -> Result:
+    """Train a network on augmented images and measure it on clean ones.
+
+    Args:
+        config: what to train, `resolved`.
+        data: training and test images.
+        policy: augmentation of the training images; must give one size.
+        eval_policy: for the images measured on; as they are when left out.
+        seed: of initial weights, batch order and augmentation.
+        network: builds the network; `config.model` when left out.
+        checkpoint: file written after each epoch, never half.
+        resume: continue from the checkpoint where there is one.
+        on_epoch: called with each finished epoch's row of the history.
+        on_step: called after each step.
+        fabric: from `make_fabric`, to share it between runs.
+
+    Raises:
+        DataError: one class only, more classes than logits, or the checkpoint is of another run.
+        FloatingPointError: the loss is no longer a number.
+        ImportError: lightning is not installed.
+    """
+    _check_data(data)
+    fabric = fabric or make_fabric(config)
+    gpus = [fabric.device] if fabric.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.manual_seed(seed)
+        build = network or (lambda: build_model(config.model or "", len(data.classes)))
+        run = _Run(config, data, policy, eval_policy or mw.Policy(), seed, build(), fabric)
+        if resume and checkpoint and checkpoint.exists():
+            run.load(checkpoint)
+        interrupted = False
+        try:
+            while len(run.history) < (config.epochs or 0):
+                run.epoch(on_step)
+                if checkpoint:
+                    run.save(checkpoint)
+                if on_epoch:
+                    on_epoch(run.history[-1])
+        except KeyboardInterrupt:
+            interrupted = True
+        return run.result(interrupted)
+
+
+class _Run:
+    """Everything that lives as long as one training."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: TrainTest,
+        policy: mw.Policy,
+        eval_policy: mw.Policy,
+        seed: int,
+        network: nn.Module,
+        fabric: Any,
+    ) -> None:
+        self.config, self.data, self.seed, self.fabric = config, data, seed, fabric
+        self.eval_policy = eval_policy
+        self.initial_digest = digest(network)
+        self.identity = _identity(config, policy, seed)
+        self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.options = {
+            "mean": data.mean,
+            "std": data.std,
+            "num_classes": len(data.classes),
+            "memory_format": self.layout,
+        }
+        self.feed = self._make_feed(policy)
+        optimizer = build_optimizer(
+            network,
+            config.optimizer,
+            lr=config.lr or 0.1,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay or 0.0,
+            decay_all=config.decay_all,
+        )
+        self.model, self.optimizer = fabric.setup(network, optimizer)
+        self.network = network
+        self.average = AveragedWeights(network, config.ema) if config.ema else None
+        self.history: list[dict[str, Any]] = []
+
+    def _make_feed(self, policy: mw.Policy) -> Feed:
+        config, train, fabric = self.config, self.data.train, self.fabric
+        batch_size = max(1, min(config.batch_size or 1, len(train)) // fabric.world_size)
+        sampler = mw.KeyedSampler(
+            len(train),
+            epochs=config.epochs or 1,
+            shuffle=True,
+            seed=self.seed,
+            rank=fabric.global_rank,
+            world_size=fabric.world_size,
+        )
+        options = self.options | {"smoothing": config.smoothing, "seed": self.seed}
+        if isinstance(train, ArraySet):
+            augment = mw.Augment(policy, **options)
+            return MemoryFeed(train, augment, sampler, batch_size, fabric.device)
+        collate = mw.Collate(policy, **options)
+        return LoaderFeed(train, collate, sampler, batch_size, config.num_workers, fabric.device)
+
+    def epoch(self, on_step: Callable[[], None] | None) -> None:
+        """Train for one epoch, measure, and add a row to the history."""
+        number, start = len(self.history), time.perf_counter()
+        torch.manual_seed(self.seed * 1_000_003 + number * 1009 + self.fabric.global_rank)
+        self.model.train()
+        sums, seen = torch.zeros(2, device=self.fabric.device), 0
+        for step, (images, labels) in enumerate(self.feed.epoch(number)):
+            loss, hits = self._step(images, labels, number * self.feed.steps + step)
+            sums += torch.stack([loss * len(images), hits * len(images)])
+            seen += len(images)
+            if on_step:
+                on_step()
+        loss, mixed = self._mean(sums, seen)
+        seconds = time.perf_counter() - start  # _mean has waited for the device
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"Training needs a finite loss, got {loss} in epoch {number + 1}. "
+                f"Lower lr ({self.config.lr})."
+            )
+        row = {
+            "epoch": number + 1,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "train_loss": loss,
+            "mixed_accuracy": mixed,
+            "test_accuracy": self.measure(self.data.test),
+            "images_per_second": seen * self.fabric.world_size / seconds,
+            "train_seconds": seconds,
+            "seconds": time.perf_counter() - start,
+            "order": _hash(self.feed.order(number)),
+        }
+        self.history.append(row)
+
+    def _step(self, images: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        total = self.feed.steps * (self.config.epochs or 1)
+        set_lr(
+            self.optimizer, (self.config.lr or 0.1) * lr_factor(self.config.schedule, step / total)
+        )
+        logits = self.model(images)
+        if logits.shape[1] != labels.shape[1]:
+            raise DataError(
+                f"The model needs one logit for each of {labels.shape[1]} classes, got "
+                f"{logits.shape[1]}. Build it with num_classes={labels.shape[1]}."
+            )
+        loss = LOSSES[self.config.loss](logits.float(), labels)
+        self.fabric.backward(loss)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update(self.network)
+        return loss.detach(), mixed_accuracy(logits.detach().float(), labels)
+
+    def _mean(self, sums: Tensor, seen: int) -> list[float]:
+        total = torch.cat([sums, sums.new_tensor([seen])])
+        total = self.fabric.all_reduce(total, reduce_op="sum")
+        return (total[:2] / total[2]).tolist()
+
+    @torch.no_grad()
+    def measure(self, images: Any) -> float:
+        """Clean accuracy, 0 .. 1."""
+        network = self.average if self.average is not None else self.network
+        network.eval()
+        self._share_statistics(network)
+        hits = torch.zeros((), device=self.fabric.device)
+        batches = plain_batches(
+            images,
+            self.eval_policy,
+            self.options,
+            batch_size=max(256, self.config.batch_size or 0),
+            num_workers=self.config.num_workers,
+            device=self.fabric.device,
+            rank=self.fabric.global_rank,
+            world_size=self.fabric.world_size,
+        )
+        for pixels, labels in batches:
+            with self.fabric.autocast():
+                logits = network(pixels).float()
+                if self.config.tta:
+                    logits = logits + network(pixels.flip(-1)).float()
+            hits += (logits.argmax(1) == labels).sum()
+        return float(self.fabric.all_reduce(hits, reduce_op="sum")) / len(images)
+
+    def _share_statistics(self, network: nn.Module) -> None:
+        """Give all processes the first one's norm statistics: each has seen other images."""
+        if self.fabric.world_size > 1:
+            for buffer in network.buffers():
+                torch.distributed.broadcast(buffer, 0)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        state = {"model": self.model, "optimizer": self.optimizer}
+        if self.average is not None:
+            state["average"] = self.average
+        return state | {
+            "history": self.history,
+            "identity": self.identity,
+            "initial_digest": self.initial_digest,
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint beside its place, then move it there in one go."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(path.name + ".new")
+        self.fabric.save(fresh, self.state())
+        if self.fabric.is_global_zero:
+            fresh.replace(path)
+        self.fabric.barrier()
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint of the same run."""
+        saved = self.fabric.load(path, weights_only=True)
+        theirs, ours = saved["identity"], self.identity
+        differing = [k for k in ours if theirs.get(k) != ours[k]]
+        if differing:
+            k = differing[0]
+            raise DataError(
+                f"A checkpoint can be resumed with its own settings only, got {k}={ours[k]!r} "
+                f"instead of {theirs.get(k)!r} in {path}. Use the same settings or another folder."
+            )
+        state = self.state()
+        self.fabric.load(path, state, weights_only=True)
+        self.history = state["history"]
+
+    def result(self, interrupted: bool) -> Result:
+        """What the finished epochs gave."""
+        done, last = self.history, self.history[-1] if self.history else {}
+        train_seconds = sum(row["train_seconds"] for row in done)
+        images = sum(row["images_per_second"] * row["train_seconds"] for row in done)
+        clean = self.config.train_accuracy and not interrupted
+        return Result(
+            test_accuracy=last.get("test_accuracy", float("nan")),
+            train_accuracy=self.measure(self.data.train) if clean else None,
+            mixed_accuracy=last.get("mixed_accuracy", float("nan")),
+            train_loss=last.get("train_loss", float("nan")),
+            images_per_second=images / train_seconds if done else 0.0,
+            seconds=sum(row["seconds"] for row in done),
+            epochs=len(done),
+            parameters=sum(p.numel() for p in self.network.parameters() if p.requires_grad),
+            initial_digest=self.initial_digest,
+            order_digest=_hash(np.frombuffer("".join(r["order"] for r in done).encode(), np.uint8)),
+            interrupted=interrupted,
+            history=done,
+            model=self.average.module if self.average is not None else self.network,
+        )
+
+
+# What may change between the parts of a resumed run without changing what is learnt.
+_FREE = ("data_dir", "download", "num_workers", "threads", "train_accuracy", "devices", "num_nodes")
+
+
+def _identity(config: TrainConfig, policy: mw.Policy, seed: int) -> dict[str, Any]:
+    """The settings that a checkpoint must share with the run that resumes it."""
+    names = TrainConfig.__dataclass_fields__
+    chosen = {k: v for k, v in as_json(config).items() if k in names and k not in _FREE}
+    return chosen | {"policy": repr(policy), "seed": seed}
+
+
+def _check_data(data: TrainTest) -> None:
+    if len(data.classes) < 2:
+        raise DataError(
+            f"Classification needs at least 2 classes, got {len(data.classes)} in {data.name}. "
+            "Add images of another class."
+        )
+    for part, images in (("training", data.train), ("test", data.test)):
+        if not len(images):
+            raise DataError(f"{data.name} needs {part} images, got none. Add some.")
+
+
+def digest(model: nn.Module) -> str:
+    """Sixteen hexadecimal digits that stand for a model's weights, names and buffers."""
+    parts = hashlib.blake2b(digest_size=8)
+    for name, value in model.state_dict().items():
+        parts.update(name.encode())
+        parts.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return parts.hexdigest()
+
+
+def _hash(array: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=8).hexdigest()

@@ -1,0 +1,74 @@
+"""What a person sees while a training runs: a bar in a terminal, one plain line per epoch else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def line(row: dict[str, Any], epochs: int) -> str:
+    """One epoch in words."""
+    return (
+        f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  loss {row['train_loss']:.3f}  "
+        f"mixed {row['mixed_accuracy']:6.2%}  test {row['test_accuracy']:6.2%}  "
+        f"{row['images_per_second']:,.0f} img/s  {row['seconds']:.1f} s"
+    )
+
+
+class Shown:
+    """Callbacks for `loop.train` that show a training on a console.
+
+    Args:
+        epochs: of each run.
+        runs: how many runs follow one another.
+        quiet: show nothing.
+        console: where; standard error when left out.
+    """
+
+    def __init__(
+        self, epochs: int, runs: int = 1, *, quiet: bool = False, console: Console | None = None
+    ) -> None:
+        self.epochs, self.quiet = epochs, quiet
+        self.console = console or Console(file=sys.stderr, highlight=False)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=quiet or not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task("epochs", total=epochs * runs)
+        self.title = ""
+
+    @contextmanager
+    def live(self) -> Iterator[Shown]:
+        """Keep the bar on the screen inside the block."""
+        with self.bar:
+            yield self
+
+    def begin(self, title: str) -> None:
+        """A run begins."""
+        self.title = title
+        self.bar.update(self.task, description=title)
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """An epoch has ended."""
+        self.bar.advance(self.task)
+        prefix = f"{self.title}  " if self.title else ""
+        self.say(prefix + line(row, self.epochs))
+
+    def skip(self) -> None:
+        """A run of all its epochs was done before."""
+        self.bar.advance(self.task, self.epochs)
+
+    def say(self, text: str) -> None:
+        """One line above the bar."""
+        if not self.quiet:
+            self.console.print(text, markup=False, soft_wrap=True)

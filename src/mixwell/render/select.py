@@ -1,0 +1,64 @@
+"""Which backend renders: known names, what each can do here, and the choice for one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mixwell._errors import BackendError
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """What a backend can do on this machine.
+
+    Attributes:
+        name: what `render(backend=...)` takes.
+        devices: torch device types it serves; ("any",) for all.
+        available: whether it can be used here.
+        reason: why not, "" when it can.
+    """
+
+    name: str
+    devices: tuple[str, ...]
+    available: bool
+    reason: str = ""
+
+    def serves(self, device: str) -> bool:
+        """Whether it can render images that lie on a device of this type."""
+        return self.available and ("any" in self.devices or device in self.devices)
+
+
+def backends() -> tuple[BackendInfo, ...]:
+    """All backends by name, those that cannot be used here included, with the reason."""
+    return (
+        BackendInfo("reference", ("any",), True),
+        BackendInfo("numba", ("cpu",), False, "not built yet"),
+        BackendInfo("triton", ("cuda",), False, "not built yet"),
+    )
+
+
+def choose(name: str, device: str) -> BackendInfo:
+    """The backend for one call.
+
+    Args:
+        name: a backend's name, or "auto" for the best one that serves.
+        device: torch device type of the images, such as "cpu".
+
+    Raises:
+        BackendError: the name is unknown, or the backend it names cannot serve here.
+    """
+    known = {info.name: info for info in backends()}
+    if name == "auto":
+        return known["reference"]
+    works = ", ".join(repr(info.name) for info in known.values() if info.serves(device))
+    if name not in known:
+        names = ", ".join(repr(n) for n in ("auto", *known))
+        raise BackendError(f"backend must be one of {names}, got {name!r}.")
+    chosen = known[name]
+    if not chosen.serves(device):
+        reason = chosen.reason or f"it serves {'/'.join(chosen.devices)}"
+        raise BackendError(
+            f"backend {name!r} cannot render images on {device!r} ({reason}). "
+            f'Use backend="auto" or one that works here: {works}.'
+        )
+    return chosen

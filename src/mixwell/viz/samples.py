@@ -1,0 +1,82 @@
+"""What a policy makes of some images: the plans, and the pictures rendered from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from mixwell._errors import RenderError
+from mixwell._rng import Keys
+from mixwell.viz.layout import as_pil
+
+if TYPE_CHECKING:
+    from mixwell.plan import Plan
+    from mixwell.policy import Policy
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A policy's work on N images, done several times over.
+
+    Attributes:
+        inputs: N images, uint8 [H, W, 3].
+        plans: one for each copy, as sampled (not fused).
+        outputs: for each copy its B images, uint8 [H, W, 3].
+    """
+
+    inputs: list[np.ndarray]
+    plans: list[Plan]
+    outputs: list[list[np.ndarray]]
+
+
+def draw_samples(
+    policy: Policy,
+    images: Sequence[object],
+    *,
+    copies: int = 4,
+    seed: int = 0,
+    epoch: int = 0,
+    size: int | None = None,
+) -> Samples:
+    """Sample and render a policy `copies` times on the same images.
+
+    Args:
+        policy: what may be done.
+        images: anything `as_pil` takes; they are treated as RGB.
+        copies: how often each image is drawn anew.
+        seed: as for `Policy.sample`.
+        epoch: as in `Keys`.
+        size: px; images are first scaled to cover a square of this side and cut to it around the
+            centre. None leaves them as they are.
+
+    Raises:
+        RenderError: there are no images, or `copies` or `size` is not positive.
+        PolicyError: the policy cannot work on these images (mixing different sizes, say).
+    """
+    from mixwell.render import render
+
+    if not len(images):
+        raise RenderError("A preview needs at least one image, got none.")
+    for name, value in (("copies", copies), ("size", size)):
+        if value is not None and value < 1:
+            raise RenderError(f"A preview needs {name} of at least 1, got {value}.")
+    inputs = [np.asarray(_squared(as_pil(image), size)) for image in images]
+    sizes_hw = np.array([image.shape[:2] for image in inputs], np.int32)
+    index = np.arange(len(inputs))
+    plans, outputs = [], []
+    for copy in range(copies):
+        keys = Keys(index=index, copy=np.full_like(index, copy), epoch=epoch, step=copy)
+        plan = policy.sample(sizes_hw, keys=keys, seed=seed)
+        plans.append(plan)
+        outputs.append([np.asarray(image) for image in render(inputs, plan.fused())])
+    return Samples(inputs, plans, outputs)
+
+
+def _squared(image: Image.Image, size: int | None) -> Image.Image:
+    if size is None or image.size == (size, size):
+        return image
+    return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
