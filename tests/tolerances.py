@@ -8,6 +8,13 @@ dtype: levels for integers, the 0 .. 1 range for floats.
 
 from __future__ import annotations
 
+_REAL = "real arithmetic"
+_EIGHT_BITS = (
+    "the position between two pixels is cut to 8 bits, up to 1/256 of the contrast for each axis"
+)
+_SIXTEEN_BITS = "a perspective's positions are cut to 16 fraction bits, its coefficients to 24"
+_SUM = "float32 weights sum to 1 within an ulp or two"
+
 TOLERANCES: dict[tuple[str, str, str], tuple[float, str]] = {
     ("contrast pivot", "uint8", "pillow"): (
         1,
@@ -64,13 +71,30 @@ TOLERANCES: dict[tuple[str, str, str], tuple[float, str]] = {
     ),
     ("blur", "float32", "torchvision"): (
         4e-6,
-        "its float32 softmax makes other weights and its 2-D sum has up to 961 terms (63 x 63: 3969)",
+        "its float32 softmax makes other weights and its 2-D sum has up to 63 x 63 terms",
     ),
     ("noise", "float32", "real arithmetic"): (1e-7, "one float32 sum below 2"),
     ("noise", "uint8", "real arithmetic"): (0.501, "rounding to a level; std in 2**-12 level"),
     ("erase normalized", "float32", "real arithmetic"): (
         1e-6,
         "the test's own normalisation of values up to 5 rounds to float32",
+    ),
+    ("warp bilinear", "uint8", _REAL): (3, f"{_EIGHT_BITS}; both passes round to whole levels"),
+    ("warp bilinear", "uint16", _REAL): (514, f"{_EIGHT_BITS}: 256 of 65536 levels"),
+    ("warp bilinear", "float32", _REAL): (2e-7, "float32 against float64"),
+    ("warp bicubic", "uint8", _REAL): (3, f"{_EIGHT_BITS}; weights have 11 bits"),
+    ("warp bicubic", "uint16", _REAL): (770, f"{_EIGHT_BITS}; weights have 11 bits, slope 1.5"),
+    ("warp bicubic", "float32", _REAL): (4e-7, "float32 against float64"),
+    ("warp perspective", "uint8", _REAL): (3, f"{_EIGHT_BITS}; {_SIXTEEN_BITS}"),
+    ("warp perspective", "uint16", _REAL): (770, f"{_EIGHT_BITS}; {_SIXTEEN_BITS}"),
+    ("warp perspective", "float32", _REAL): (4e-5, _SIXTEEN_BITS),
+    ("warp bilinear", "uint8", "Pillow"): (2, f"{_EIGHT_BITS}; Pillow computes in double"),
+    ("constant bicubic", "float32", "itself"): (2e-7, _SUM),
+    ("constant resize", "float32", "itself"): (2e-7, _SUM),
+    ("resize", "float32", _REAL): (4e-7, "float32 against float64"),
+    ("resize", "uint8", "torchvision tensors"): (
+        1,
+        "torchvision gives its weights 15 bits at most, Pillow (and this) 22; 0.2 % of the levels",
     ),
 }
 

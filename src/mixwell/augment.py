@@ -29,12 +29,14 @@ class Planned(NamedTuple):
         labels: their labels, or None.
         plan: what `Augment.render` will do.
         rest: other entries of the samples, if they were dicts.
+        stack: whether the outputs go into one tensor; None: `Augment` decides.
     """
 
     images: Any
     labels: Any
     plan: Plan
     rest: dict[str, Any] | None = None
+    stack: bool | None = None
 
 
 class Augment:
@@ -182,7 +184,8 @@ class Augment:
 
         Returns:
             (images, targets) for images and labels or a pair; a dict for a dict; images alone for
-            images alone. After `eval()` targets are the labels as they came.
+            images alone; always a pair with a getter. After `eval()` targets are the labels as
+            they came.
         """
         batch, rest, alone = None, {}, False
         if labels is None:
@@ -193,10 +196,11 @@ class Augment:
                 alone = True
         plan = self.plan(image_sizes(images), keys)
         out, targets = self.render(Planned(images, labels, plan))
-        return out if alone else join(batch, out, targets, rest)
+        return out if alone else join(batch if getter is None else None, out, targets, rest)
 
     def render(self, planned: Planned, *, stack: bool | None = None) -> tuple[Any, Any]:
         """Images and targets of a batch that is already planned."""
+        stack = planned.stack if stack is None else stack
         images = render(
             planned.images,
             planned.plan,
@@ -296,7 +300,8 @@ def _size(image: Any) -> tuple[int, int]:
     if isinstance(image, np.ndarray) and image.ndim in (2, 3):
         return image.shape[0], image.shape[1]
     if hasattr(image, "convert") and hasattr(image, "size"):
-        return image.size[1], image.size[0]
+        width, height = image.size
+        return height, width
     raise TargetError(
         f"An image must be a tensor [C, H, W], an array [H, W, C] or a PIL image, got "
         f"{type(image).__name__}."

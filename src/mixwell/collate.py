@@ -63,10 +63,10 @@ class Collate:
         labels = None if any(label is None for label in labels) else default_collate(labels)
         rest = default_collate([rest for _, _, rest in parts]) if parts and parts[0][2] else {}
         plan = self.augment.plan(image_sizes(images), keys_of([keyed.key for keyed in samples]))
-        planned = Planned(images, labels, plan, rest)
+        planned = Planned(images, labels, plan, rest, self.stack)
         if self.when == "later":
             return planned
-        out, targets = self.augment.render(planned, stack=self.stack)
+        out, targets = self.augment.render(planned)
         like = samples[0].sample if samples and self.getter is None else None
         return join(like, out, targets, rest)
 

@@ -161,7 +161,7 @@ class KeyedSampler(Sampler[Key]):
         self._sampler = source if isinstance(source, Sampler) else None
         if self._sampler is not None and shuffle:
             raise PolicyError("KeyedSampler: a sampler has its own order; leave shuffle off.")
-        self._length = source if isinstance(source, int) else len(source)
+        self._length: int = source if isinstance(source, int) else len(source)  # type: ignore
         self.epochs, self.shuffle, self.seed = epochs, shuffle, seed
         self.rank, self.world_size, self.drop_last = rank, world_size, drop_last
         self.epoch = 0
@@ -179,7 +179,17 @@ class KeyedSampler(Sampler[Key]):
         self.resume(epoch)
 
     def resume(self, epoch: int, position: int = 0) -> None:
-        """Make the next iteration this epoch, from this position of this rank's order on."""
+        """Make the next iteration this epoch, from this position of this rank's order on.
+
+        Raises:
+            PolicyError: there is no such epoch or position.
+        """
+        last = self._per_rank(self._length)
+        if epoch < 0 or not 0 <= position <= last:
+            raise PolicyError(
+                f"KeyedSampler: epoch must be at least 0 and position in 0 .. {last} (samples of "
+                f"this rank that were used), got {epoch} and {position}."
+            )
         self.epoch, self._skip = epoch, position
 
     def state_dict(self) -> dict[str, int]:

@@ -124,6 +124,8 @@ def preview(
     from mixwell.viz.sheet import draw_sheet
 
     out = _writable(Path(out))
+    if not image_paths:
+        raise DataError("A preview needs at least one image file, got none. Name some.")
     images = [_load(Path(path)) for path in image_paths]
     names = _names([Path(path) for path in image_paths])
     if gradation and len(images) < 2:
@@ -229,8 +231,9 @@ def _samples(
     policy_text: str, images: list[Image.Image], size: int | None, **options: int
 ) -> tuple[Policy, Samples, int | None]:
     """Samples at the wished size, or at the fallback where the images' own will not do."""
-    from mixwell.viz.samples import draw_samples
+    from mixwell.viz.samples import check_counts, draw_samples
 
+    check_counts(images, options["copies"], size)
     own = {image.size for image in images}
     try:
         policy = _policy(policy_text, size, images)
@@ -258,6 +261,8 @@ def _load(path: Path) -> Image.Image:
 
     if path.is_dir():
         raise DataError(f"A preview needs image files, got the folder {path}. Try {path / '*'}.")
+    if not path.exists():
+        raise DataError(f"There is no image file {path}. Check the path.")
     return Image.fromarray(decode_rgb(path))
 
 
@@ -275,7 +280,8 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def _writable(out: Path) -> Path:
     """Refuse a file that cannot be written before any work is done."""
-    if out.suffix.lower() not in Image.registered_extensions():
+    kind = Image.registered_extensions().get(out.suffix.lower())
+    if kind not in Image.SAVE:
         raise DataError(f"A picture's name ends in .png, .jpg or the like, got {out}. Rename it.")
     if not out.parent.is_dir():
         raise DataError(f"The folder of {out} must exist, got none. Make it or name another.")

@@ -85,9 +85,7 @@ def _sample(image, px: int, py: int, interp: str, top: int) -> int:
         t1 = (at(x, y + 1) * (256 - wx) + at(x + 1, y + 1) * wx + 128) >> 8
         return (t0 * (256 - wy) + t1 * wy + 128) >> 8
     kx, ky = phase(wx), phase(wy)
-    total = sum(
-        ky[j] * sum(kx[i] * at(x + i - 1, y + j - 1) for i in range(4)) for j in range(4)
-    )
+    total = sum(ky[j] * sum(kx[i] * at(x + i - 1, y + j - 1) for i in range(4)) for j in range(4))
     return min(max((total + (1 << 21)) >> 22, 0), top)
 
 

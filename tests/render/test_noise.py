@@ -229,3 +229,12 @@ def test_constant_colour_stays_in_the_range_of_bytes():
     param = param_of((0, 0, 1, 1), EraseValue.CONSTANT, EraseUnits.INPUT)
     out = apply(Code.ERASE, random_levels(1, 4, 2, 2), param=param, fill=fill)
     assert out[0, :, 0, 0].tolist() == [0, 255, 254, 255]
+
+
+def test_more_than_four_channels_take_a_grey_fill_only():
+    images = random_levels(1, 6, 2, 2)
+    param = param_of((0, 0, 2, 2), EraseValue.CONSTANT, EraseUnits.INPUT)
+    grey_fill = np.full((1, 4), 7, np.float32)
+    assert (apply(Code.ERASE, images, param=param, fill=grey_fill) == 7).all()
+    with pytest.raises(RenderError, match="only a grey fill can serve"):
+        apply(Code.ERASE, images, param=param, fill=np.array([[7, 7, 7, 8]], np.float32))

@@ -76,6 +76,7 @@ def _check_edit(name: str, step: Edit, in_hw: np.ndarray) -> None:
     _refuse(~np.isin(step.code, list(Code)), step.code, name, "unknown code")
     _refuse(~np.isin(step.interp, list(Interp)), step.interp, name, "unknown interpolation")
     _refuse(~np.isfinite(step.param), step.param, name, "parameters must be finite")
+    _refuse(~np.isfinite(step.fill), step.fill, name, "fill must be finite")
     _check_sides(f"{name}: size_hw", step.size_hw)
     before = np.concatenate([in_hw[:, None], step.size_hw[:, :-1]], axis=1)
     moves = np.isin(step.code, (Code.WARP, Code.RESIZE))
@@ -149,6 +150,7 @@ def _check_mix(name: str, step: Mix, in_hw: np.ndarray) -> None:
     if step.canvas_hw.shape != (step.rows, 2) or step.fill.shape != (step.rows, 4):
         raise PlanError(f"{name}: canvas_hw must be [B, 2] and fill [B, 4].")
     _check_sides(f"{name}: canvas_hw", step.canvas_hw)
+    _refuse(~np.isfinite(step.fill), step.fill, name, "fill must be finite")
     _refuse(~np.isin(step.mode, list(MixMode)), step.mode, name, "unknown mode")
     used = step.mode != MixMode.SKIP
     _refuse(

@@ -65,6 +65,10 @@ class _Run:
         both = a @ b
         fits = (e.interp[rows, first] == e.interp[rows, slot]) | a_lattice | b_lattice
         fits &= _representable(both, e.size_hw[rows, slot])
+        for between in range(slot):
+            clips = (between > first) & (e.code[rows, between] == Code.CLIP)
+            moved = self._matrix(rows, between) @ b
+            fits &= ~clips | _representable(moved, e.size_hw[rows, slot])
         rows, first, a_lattice, b, both = (v[fits] for v in (rows, first, a_lattice, b, both))
         middle_hw = e.size_hw[rows, slot - 1].copy()
         out_hw = e.size_hw[rows, slot].copy()

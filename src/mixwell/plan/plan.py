@@ -82,8 +82,9 @@ class Plan:
         for step in self.steps:
             if isinstance(step, Mix):
                 outer = step.shares()
-                shares = (outer[:, :, None] * shares[step.source]).reshape(step.rows, -1)
-                rows = rows[step.source].reshape(step.rows, -1)
+                flat = step.rows, outer.shape[1] * rows.shape[1]
+                shares = (outer[:, :, None] * shares[step.source]).reshape(flat)
+                rows = rows[step.source].reshape(flat)
         return rows, shares
 
     def take(self, outputs: Sequence[int] | np.ndarray | slice) -> Plan:
@@ -121,6 +122,7 @@ class Plan:
         kinds = {tuple(type(s).__name__ for s in p.steps) for p in plans}
         if len(kinds) > 1:
             raise PlanError(f"Plan.concat needs plans with the same kinds of step, got {kinds}.")
+        seeds, digests = {p.seed for p in plans}, {p.policy_digest for p in plans}
         steps: list[Edit | Mix] = []
         offsets = np.cumsum([0] + [p.rows for p in plans])
         for group in zip(*(p.steps for p in plans), strict=True):
@@ -137,8 +139,8 @@ class Plan:
             in_hw=np.concatenate([p.in_hw for p in plans]),
             inputs=np.concatenate([p.inputs for p in plans]),
             steps=tuple(steps),
-            seed=plans[0].seed if len({p.seed for p in plans}) == 1 else None,
-            policy_digest=plans[0].policy_digest,
+            seed=plans[0].seed if len(seeds) == 1 else None,
+            policy_digest=plans[0].policy_digest if len(digests) == 1 else "",
         )
 
     def fused(self) -> Plan:

@@ -255,8 +255,9 @@ class Mix:
         The rectangles' edges cut the canvas into at most (2S - 1)² cells; in each cell a source
         counts when its rectangle covers it and no later PASTE does.
         """
-        xs = np.sort(self.rect_px[..., [0, 2]].reshape(self.rows, -1), axis=1).astype(np.int64)
-        ys = np.sort(self.rect_px[..., [1, 3]].reshape(self.rows, -1), axis=1).astype(np.int64)
+        edges = self.rows, 2 * self.source.shape[1]
+        xs = np.sort(self.rect_px[..., [0, 2]].reshape(edges), axis=1).astype(np.int64)
+        ys = np.sort(self.rect_px[..., [1, 3]].reshape(edges), axis=1).astype(np.int64)
         in_x = _covers(self.rect_px[..., 0], self.rect_px[..., 2], xs)
         in_y = _covers(self.rect_px[..., 1], self.rect_px[..., 3], ys)
         inside = in_y[:, :, :, None] & in_x[:, :, None, :]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
+import zlib
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
-from mixwell._errors import PlanError
+from mixwell._errors import PlanError, PolicyError
 from mixwell._rng import Keys
 from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Edit, Mix
@@ -45,27 +47,58 @@ def load(path: Path) -> Plan:
     Raises:
         PlanError: not a plan file, a newer version, or contents that differ from their digest.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(arrays["header"].tobytes())
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise PlanError(f"{path} is not a mixwell plan file ({error}).") from None
+    header, arrays = _read(path)
     if header.get("format") != FORMAT or header.get("version") != VERSION:
         found = f"{header.get('format')} version {header.get('version')}"
         raise PlanError(f"{path}: expected {FORMAT} version {VERSION}, found {found}.")
     try:
         plan = _assemble(header, arrays)
+        intact = plan.digest() == header["digest"]
     except KeyError as error:
-        raise PlanError(f"{path}: array {error} is missing.") from None
-    if plan.digest() != header["digest"]:
+        raise PlanError(f"{path}: array or header entry {error} is missing.") from None
+    except (PlanError, PolicyError, TypeError) as error:
+        raise PlanError(f"{path}: {error}") from None
+    if not intact:
         raise PlanError(f"{path}: contents do not match their digest; the file is damaged.")
     return plan
+
+
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    MemoryError,
+    SyntaxError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+"""What the readers of zip, npy and JSON raise when they meet damage."""
+
+
+def _read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
+    """Header and arrays of a file that looks like a plan's."""
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file):  # np.load would also take a single array, or a pickle
+                file.seek(0)
+            held = np.load(file, allow_pickle=False)
+            arrays = {name: held[name] for name in held.files}
+            header = json.loads(arrays["header"].tobytes())
+        except _DAMAGE as error:
+            raise PlanError(f"{path} is not a mixwell plan file ({error}).") from None
+    if not isinstance(header, dict):
+        raise PlanError(f"{path} is not a mixwell plan file (its header is no table).")
+    return header, arrays
 
 
 def _assemble(header: dict, arrays: dict[str, np.ndarray]) -> Plan:
     steps = []
     for i, name in enumerate(header["steps"]):
+        if name not in _KINDS:
+            raise PlanError(f"unknown kind of step {name!r}.")
         kind = _KINDS[name]
         steps.append(kind(**{f.name: arrays[f"{i}.{name}.{f.name}"] for f in fields(kind)}))
     keys = header["keys"]

@@ -33,35 +33,43 @@ def summary(plan: Plan) -> str:
 
 
 def describe(plan: Plan, output: int) -> str:
-    """What happens to one output, e.g. `flip; contrast 1.31; mix: 63 % row 4 + 37 % row 9`."""
-    single = plan.take([output])
+    """What happens to one output, e.g. `flip; contrast 1.31; mixup of 2 = 63.0 % sample 4, ...`.
+
+    Before a mix, the words follow the first source that shows in it.
+    """
     parts: list[str] = []
-    for step in single.steps:
+    row = range(len(plan))[output]
+    for step in reversed(plan.steps):
         if isinstance(step, Mix):
-            parts.append(f"{mix_kind(step, 0)} of {step.source.shape[1]}")
-            continue
-        parts += [w for w in (_slot_words(step, 0, k) for k in range(step.slots)) if w]
+            parts.append(f"{mix_kind(step, row)} of {step.source.shape[1]}")
+            row = int(step.source[row, (_shown(step, row) or [0])[0]])
+        else:
+            slots = (_slot_words(step, row, k) for k in reversed(range(step.slots)))
+            parts += [words for words in slots if words]
+    single = plan.take([output])
     rows, shares = single.sources()
     mixed = ", ".join(
         f"{100 * s:.1f} % sample {single.inputs[r]}"
         for r, s in zip(rows[0], shares[0], strict=True)
         if s > 0
     )
-    return "; ".join(parts or ["unchanged"]) + (f" = {mixed}" if shares[0].max() < 1 else "")
+    return "; ".join(parts[::-1] or ["unchanged"]) + (f" = {mixed}" if shares[0].max() < 1 else "")
 
 
 def mix_kind(step: Mix, row: int) -> str:
     """Names a row of a mix by what it does: `kept`, `mixup`, `cutmix`, or `mix of S`."""
-    used = [
-        s
-        for s in range(step.source.shape[1])
-        if step.mode[row, s] != MixMode.SKIP and step.units()[row, s] and step.visible_px()[row, s]
-    ]
+    used = _shown(step, row)
     if len(used) == 1:
         return "kept"
     if all(step.mode[row, s] == MixMode.ADD and step.units()[row, s] < WEIGHT_ONE for s in used):
         return "mixup"
     return "cutmix" if len(used) == 2 else f"mix of {len(used)}"
+
+
+def _shown(step: Mix, row: int) -> list[int]:
+    """The places of the sources that show in a row of a mix."""
+    one = step.take(np.array([row]))
+    return np.flatnonzero((one.units() * one.visible_px())[0]).tolist()
 
 
 def _sizes(size_hw: np.ndarray) -> str:
@@ -98,15 +106,17 @@ def _warp_words(m: np.ndarray, size: str) -> str:
     if not geometry.is_affine(m):
         return "perspective"
     if geometry.is_lattice(m):
+        if m[0, 1] != 0:
+            return "quarter turn"
         flips = [n for n, v in (("flip", m[0, 0]), ("vertical flip", m[1, 1])) if v < 0]
-        move = (-m[0, 2], -m[1, 2]) if not flips else (0, 0)
+        move = (0.0 - m[0, 2], 0.0 - m[1, 2]) if not flips else (0.0, 0.0)
         if any(move):
             flips.append(f"shift {move[0]:g},{move[1]:g} on {size}")
-        return " + ".join(flips) or ("unmoved" if m[0, 1] == 0 else "quarter turn")
+        return " + ".join(flips) or "unmoved"
     turn = math.degrees(math.atan2(m[1, 0], m[0, 0]))
     names = []
     if abs(turn) > 0.05:
         names.append(f"turn {turn:.1f}°")
     if abs(m[0, 1] + m[1, 0]) > 1e-6:
         names.append(f"shear {m[0, 1] + m[1, 0]:.2f}")
-    return " ".join(names) or f"shift {-m[0, 2]:.1f},{-m[1, 2]:.1f}"
+    return " ".join(names) or f"shift {0.0 - m[0, 2]:.1f},{0.0 - m[1, 2]:.1f}"

@@ -12,9 +12,6 @@ from mixwell.policy.geometry import (
     RandomCrop,
     RandomResizedCrop,
     Resize,
-    Rotate,
-    ShearX,
-    ShearY,
     VerticalFlip,
 )
 from mixwell.policy.mix import CutMix, MixUp
@@ -34,7 +31,15 @@ from mixwell.policy.tone import (
     Sharpness,
     Solarize,
 )
-from mixwell.policy.warp import Affine, Perspective, TranslateX, TranslateY
+from mixwell.policy.warp import (
+    Affine,
+    Perspective,
+    Rotate,
+    ShearX,
+    ShearY,
+    TranslateX,
+    TranslateY,
+)
 
 __all__ = [
     "Affine",

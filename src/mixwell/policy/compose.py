@@ -60,8 +60,10 @@ class OneOf(Op):
 
     def out_size(self, size: OutSize) -> OutSize:
         """The parts' common size, if they have one."""
-        sizes = {chained_size(op, size) for op in self.ops}
-        return sizes.pop() if len(sizes) == 1 else "variable"
+        sizes: set[OutSize] = {chained_size(op, size) for op in self.ops}
+        if len(sizes) > 1:
+            return "variable"
+        return sizes.pop()
 
 
 @final

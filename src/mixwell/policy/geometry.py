@@ -1,4 +1,4 @@
-"""Ops that move pixels. Targets follow by the same matrices and boxes."""
+"""Ops that cut, pad, resize and mirror. Targets follow by the same matrices and boxes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ from mixwell.policy.base import (
     InterpName,
     OutSize,
     Rows,
-    Span,
     need,
     need_size,
     need_span,
     pair_of,
     slot,
-    span,
     warp,
 )
 
@@ -55,7 +53,7 @@ class Identity(EditOp):
 
     def sample(self, rows: Rows) -> Edit:
         """Nothing, for every row."""
-        return self.idle(rows)
+        return Edit.nothing(rows.size_hw)
 
 
 @final
@@ -233,7 +231,7 @@ def first_accepted(accepted: np.ndarray, *values: np.ndarray) -> tuple[np.ndarra
     """Of the attempts [N, A], each row's first accepted one; and whether there was any."""
     first = accepted.argmax(axis=1)
     rows = np.arange(len(first))
-    return accepted.any(axis=1), *(v[rows, first] for v in values)
+    return np.asarray(accepted.any(axis=1)), *(v[rows, first] for v in values)
 
 
 @final
@@ -335,81 +333,3 @@ class VerticalFlip(EditOp):
     def sample(self, rows: Rows) -> Edit:
         """A mirroring WARP."""
         return warp(rows, g.flip(rows.size_hw, horizontal=False))
-
-
-@final
-@dataclass(frozen=True, repr=False)
-class Rotate(EditOp):
-    """Turn about the image's centre; the canvas keeps its size.
-
-    Args:
-        degrees: (low, high), positive = counter-clockwise; one number d means (-d, d).
-        interp: "nearest", "bilinear" or "bicubic".
-        fill: level(s) of what comes in, in image units.
-    """
-
-    degrees: Span
-    interp: InterpName = "bilinear"
-    fill: Fill = 0.0
-    moves = True
-
-    def validate(self) -> None:
-        """Check the range."""
-        need_span(self, "degrees", self.degrees, -360.0, 360.0)
-
-    def sample(self, rows: Rows) -> Edit:
-        """A WARP about the centre."""
-        angle = rows.draws.uniform("angle", *span(self.degrees, symmetric=True))
-        m = g.about_centre(g.rotation(angle), rows.size_hw)
-        return warp(rows, m, interp=self.interp, fill=self.fill)
-
-
-def _shear_axis(op: ShearX | ShearY, rows: Rows, horizontal: bool) -> Edit:
-    level = rows.draws.uniform("level", *span(op.level, symmetric=True))
-    none = np.zeros_like(level)
-    m = g.shear(level, none) if horizontal else g.shear(none, level)
-    return warp(rows, g.about_centre(m, rows.size_hw), interp=op.interp, fill=op.fill)
-
-
-@final
-@dataclass(frozen=True, repr=False)
-class ShearX(EditOp):
-    """Slide rows sideways in proportion to their distance from the centre.
-
-    Args:
-        level: slope (low, high), 1 = 45 degrees; one number v means (-v, v).
-        interp: "nearest", "bilinear" or "bicubic".
-        fill: level(s) of what comes in, in image units.
-    """
-
-    level: Span
-    interp: InterpName = "bilinear"
-    fill: Fill = 0.0
-    moves = True
-
-    def validate(self) -> None:
-        """Check the range."""
-        need_span(self, "level", self.level, -10.0, 10.0)
-
-    def sample(self, rows: Rows) -> Edit:
-        """A WARP about the centre."""
-        return _shear_axis(self, rows, horizontal=True)
-
-
-@final
-@dataclass(frozen=True, repr=False)
-class ShearY(EditOp):
-    """Slide columns up and down in proportion to their distance from the centre; see `ShearX`."""
-
-    level: Span
-    interp: InterpName = "bilinear"
-    fill: Fill = 0.0
-    moves = True
-
-    def validate(self) -> None:
-        """Check the range."""
-        need_span(self, "level", self.level, -10.0, 10.0)
-
-    def sample(self, rows: Rows) -> Edit:
-        """A WARP about the centre."""
-        return _shear_axis(self, rows, horizontal=False)

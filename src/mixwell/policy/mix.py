@@ -35,7 +35,7 @@ def partners(op: MixUp | CutMix, rows: Rows) -> np.ndarray:
     if n == 1:
         raise PolicyError(
             f"{type(op).__name__} needs at least 2 images in the batch, got 1. Set drop_last=True "
-            f"on the DataLoader or use Sometimes({type(op).__name__}(...), min_batch=2)."
+            f"on the DataLoader or use Sometimes({type(op).__name__}(...), min_batch=2, p=1.0)."
         )
     if n == 0:
         return np.zeros(0, np.int64)

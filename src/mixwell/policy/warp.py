@@ -1,4 +1,7 @@
-"""Ops that move pixels by drawn maps: translations, affine maps, perspectives."""
+"""Ops that move pixels by drawn maps: turns, shears, translations, perspectives.
+
+Targets follow by the same matrices.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,84 @@ from mixwell.policy.base import (
     span,
     warp,
 )
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Rotate(EditOp):
+    """Turn about the image's centre; the canvas keeps its size.
+
+    Args:
+        degrees: (low, high), positive = counter-clockwise; one number d means (-d, d).
+        interp: "nearest", "bilinear" or "bicubic".
+        fill: level(s) of what comes in, in image units.
+    """
+
+    degrees: Span
+    interp: InterpName = "bilinear"
+    fill: Fill = 0.0
+    moves = True
+
+    def validate(self) -> None:
+        """Check the range."""
+        need_span(self, "degrees", self.degrees, -360.0, 360.0)
+
+    def sample(self, rows: Rows) -> Edit:
+        """A WARP about the centre."""
+        angle = rows.draws.uniform("angle", *span(self.degrees, symmetric=True))
+        m = g.about_centre(g.rotation(angle), rows.size_hw)
+        return warp(rows, m, interp=self.interp, fill=self.fill)
+
+
+def _shear_axis(op: ShearX | ShearY, rows: Rows, horizontal: bool) -> Edit:
+    level = rows.draws.uniform("level", *span(op.level, symmetric=True))
+    none = np.zeros_like(level)
+    m = g.shear(level, none) if horizontal else g.shear(none, level)
+    return warp(rows, g.about_centre(m, rows.size_hw), interp=op.interp, fill=op.fill)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class ShearX(EditOp):
+    """Slide rows sideways in proportion to their distance from the centre.
+
+    Args:
+        level: slope (low, high), 1 = 45 degrees; one number v means (-v, v).
+        interp: "nearest", "bilinear" or "bicubic".
+        fill: level(s) of what comes in, in image units.
+    """
+
+    level: Span
+    interp: InterpName = "bilinear"
+    fill: Fill = 0.0
+    moves = True
+
+    def validate(self) -> None:
+        """Check the range."""
+        need_span(self, "level", self.level, -10.0, 10.0)
+
+    def sample(self, rows: Rows) -> Edit:
+        """A WARP about the centre."""
+        return _shear_axis(self, rows, horizontal=True)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class ShearY(EditOp):
+    """Slide columns up and down in proportion to their distance from the centre; see `ShearX`."""
+
+    level: Span
+    interp: InterpName = "bilinear"
+    fill: Fill = 0.0
+    moves = True
+
+    def validate(self) -> None:
+        """Check the range."""
+        need_span(self, "level", self.level, -10.0, 10.0)
+
+    def sample(self, rows: Rows) -> Edit:
+        """A WARP about the centre."""
+        return _shear_axis(self, rows, horizontal=False)
 
 
 @final

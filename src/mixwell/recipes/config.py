@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import numpy as np
+
 import mixwell as mw
 from mixwell.policy.presets import parse_policy
 from mixwell.recipes.data import ArraySet, DataError, TrainTest
@@ -27,7 +29,8 @@ class TrainConfig:
         data: digits, cifar10, cifar100 or folder.
         data_dir: where the images are; not needed for digits.
         download: fetch CIFAR when it is not there.
-        train_fraction: share of the training images used, 0 .. 1; the first ones of each class.
+        train_fraction: share of the training images used, 0 .. 1, evenly spread over the stored
+            order of each class; all when left out.
         image_size: px, for folders of images.
         model: a name `mixwell.recipes.models.build_model` knows; by data set when left out.
         epochs: passes over the training images; by data set when left out.
@@ -49,12 +52,14 @@ class TrainConfig:
         num_workers: processes that decode folder images.
         threads: CPU threads of PyTorch; its own choice when left out.
         train_accuracy: measure the training images too, without augmentation, at the end.
+        measure_every: epochs from one measurement of the test images to the next; the last epoch
+            is always measured.
     """
 
     data: str = "digits"
     data_dir: Path | None = None
     download: bool = False
-    train_fraction: float = 1.0
+    train_fraction: float | None = None
     image_size: int = 224
     model: str | None = None
     epochs: int | None = None
@@ -76,6 +81,7 @@ class TrainConfig:
     num_workers: int = 2
     threads: int | None = None
     train_accuracy: bool = False
+    measure_every: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that cannot mean anything.
@@ -101,6 +107,7 @@ _RANGES = (
     ("ema", 0.0, 1.0),
     ("num_workers", 0, 1024),
     ("threads", 1, 4096),
+    ("measure_every", 1, 100_000),
 )
 
 # Model, epochs, batch size and SGD's peak rate for each data set.
@@ -120,6 +127,7 @@ def resolved(config: Config) -> Config:
     sensible = dict(_SENSIBLE.get(config.data, _SENSIBLE["folder"]))
     sensible["lr"] = DEFAULT_LR.get(config.optimizer, sensible["lr"])
     sensible["weight_decay"] = DEFAULT_DECAY[config.optimizer]
+    sensible["measure_every"] = 1
     missing = {name: value for name, value in sensible.items() if getattr(config, name) is None}
     return replace(config, **missing)
 
@@ -155,25 +163,28 @@ def policies_for(config: TrainConfig, data: TrainTest, text: str) -> tuple[mw.Po
     return policy, mw.Policy(mw.Resize(larger), mw.CenterCrop(size))
 
 
-def subset(data: TrainTest, fraction: float) -> TrainTest:
-    """The first images of each class of the training set; the test set stays whole.
+def subset(data: TrainTest, fraction: float | None) -> TrainTest:
+    """Some images of each class of the training set, evenly spread; the test set stays whole.
 
     Args:
         data: images in memory.
-        fraction: share kept of each class, rounded up.
+        fraction: share kept of each class, rounded up; None keeps all.
 
     Raises:
         DataError: the set is not in memory.
     """
-    if fraction == 1.0:
+    if fraction is None or fraction == 1.0:
         return data
     train = data.train
     if not isinstance(train, ArraySet):
         raise DataError(
             f"train_fraction needs images in memory, got {train!r}. Copy fewer files instead."
         )
-    import numpy as np
-
     rows = [np.flatnonzero(train.labels == label) for label in range(len(train.classes))]
-    kept = np.sort(np.concatenate([r[: int(np.ceil(fraction * len(r)))] for r in rows]))
+    kept = np.sort(np.concatenate([_spread(r, int(np.ceil(fraction * len(r)))) for r in rows]))
     return replace(data, train=ArraySet(train.images[kept], train.labels[kept], train.classes))
+
+
+def _spread(rows: np.ndarray, count: int) -> np.ndarray:
+    """`count` of the rows, at even distances from the first on."""
+    return rows[np.arange(count) * len(rows) // max(count, 1)]

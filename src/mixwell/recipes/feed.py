@@ -60,17 +60,14 @@ class MemoryFeed:
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of one epoch."""
-        for keys in self._keys(epoch):
+        self.sampler.set_epoch(epoch)
+        for keys in self.sampler.batches(self.batch_size, drop_last=True):
             rows = torch.from_numpy(keys.index).to(self.images.device)
             yield self.augment(self.images[rows], self.labels[rows], keys=keys)
 
     def order(self, epoch: int) -> np.ndarray:
         """int64: the images of one epoch, in the order of the batches."""
-        return np.concatenate([keys.index for keys in self._keys(epoch)])
-
-    def _keys(self, epoch: int) -> Iterator[mw.Keys]:
-        self.sampler.set_epoch(epoch)
-        return self.sampler.batches(self.batch_size, drop_last=True)
+        return self.sampler.order(epoch)[0][: self.steps * self.batch_size]
 
 
 class LoaderFeed:
@@ -115,9 +112,7 @@ class LoaderFeed:
 
     def order(self, epoch: int) -> np.ndarray:
         """int64: the images of one epoch, in the order of the batches."""
-        self.sampler.set_epoch(epoch)
-        batches = self.sampler.batches(self.batch_size, drop_last=True)
-        return np.concatenate([keys.index for keys in batches])
+        return self.sampler.order(epoch)[0][: self.steps * self.batch_size]
 
 
 def plain_batches(

@@ -15,6 +15,7 @@ Accuracy on mixed training images is reported as *mixed accuracy*; it is not a t
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Result:
     """What a run gave.
 
     Attributes:
-        test_accuracy: on the clean test images after the last finished epoch, 0 .. 1.
+        test_accuracy: on the clean test images after the last epoch measured, 0 .. 1.
         train_accuracy: on the clean training images, 0 .. 1; None unless asked for.
         mixed_accuracy: on the augmented training images of the last epoch, each hit counted by the
             share of the class that was predicted.
@@ -104,6 +105,7 @@ def train(
     seed: int = 0,
     network: Callable[[], nn.Module] | None = None,
     checkpoint: Path | None = None,
+    save_every: float = 0.0,
     resume: bool = False,
     on_epoch: OnEpoch | None = None,
     on_step: Callable[[], None] | None = None,
@@ -118,18 +120,21 @@ def train(
         eval_policy: for the images measured on; as they are when left out.
         seed: of initial weights, batch order and augmentation.
         network: builds the network; `config.model` when left out.
-        checkpoint: file written after each epoch, never half.
+        checkpoint: file written after an epoch, never half.
+        save_every: seconds from one checkpoint to the next, at least; the last epoch's is written.
         resume: continue from the checkpoint where there is one.
         on_epoch: called with each finished epoch's row of the history.
         on_step: called after each step.
         fabric: from `make_fabric`, to share it between runs.
 
     Raises:
+        PolicyError: the policy does not give one size.
         DataError: one class only, more classes than logits, or the checkpoint is of another run.
         FloatingPointError: the loss is no longer a number.
         ImportError: lightning is not installed.
     """
     _check_data(data)
+    _check_size(data, policy)
     fabric = fabric or make_fabric(config)
     gpus = [fabric.device] if fabric.device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
@@ -138,12 +143,13 @@ def train(
         run = _Run(config, data, policy, eval_policy or mw.Policy(), seed, build(), fabric)
         if resume and checkpoint and checkpoint.exists():
             run.load(checkpoint)
-        interrupted = False
+        interrupted, saved = False, time.monotonic()
         try:
-            while len(run.history) < (config.epochs or 0):
+            while not run.done:
                 run.epoch(on_step)
-                if checkpoint:
+                if checkpoint and (run.done or time.monotonic() - saved >= save_every):
                     run.save(checkpoint)
+                    saved = time.monotonic()
                 if on_epoch:
                     on_epoch(run.history[-1])
         except KeyboardInterrupt:
@@ -208,6 +214,11 @@ class _Run:
         collate = mw.Collate(policy, **options)
         return LoaderFeed(train, collate, sampler, batch_size, config.num_workers, fabric.device)
 
+    @property
+    def done(self) -> bool:
+        """Whether all epochs are finished."""
+        return len(self.history) >= (self.config.epochs or 0)
+
     def epoch(self, on_step: Callable[[], None] | None) -> None:
         """Train for one epoch, measure, and add a row to the history."""
         number, start = len(self.history), time.perf_counter()
@@ -232,13 +243,17 @@ class _Run:
             "lr": self.optimizer.param_groups[0]["lr"],
             "train_loss": loss,
             "mixed_accuracy": mixed,
-            "test_accuracy": self.measure(self.data.test),
+            "test_accuracy": self.measure(self.data.test) if self._due(number + 1) else None,
             "images_per_second": seen * self.fabric.world_size / seconds,
             "train_seconds": seconds,
             "seconds": time.perf_counter() - start,
             "order": _hash(self.feed.order(number)),
         }
         self.history.append(row)
+
+    def _due(self, epoch: int) -> bool:
+        """Whether the test images are measured after this epoch, counted from 1."""
+        return epoch == self.config.epochs or epoch % (self.config.measure_every or 1) == 0
 
     def _step(self, images: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
         total = self.feed.steps * (self.config.epochs or 1)
@@ -301,7 +316,7 @@ class _Run:
         if self.average is not None:
             state["average"] = self.average
         return state | {
-            "history": self.history,
+            "history": json.dumps(self.history),  # one string: Fabric walks through lists
             "identity": self.identity,
             "initial_digest": self.initial_digest,
         }
@@ -328,16 +343,17 @@ class _Run:
             )
         state = self.state()
         self.fabric.load(path, state, weights_only=True)
-        self.history = state["history"]
+        self.history = json.loads(state["history"])
 
     def result(self, interrupted: bool) -> Result:
         """What the finished epochs gave."""
         done, last = self.history, self.history[-1] if self.history else {}
+        measured = [row["test_accuracy"] for row in done if row["test_accuracy"] is not None]
         train_seconds = sum(row["train_seconds"] for row in done)
         images = sum(row["images_per_second"] * row["train_seconds"] for row in done)
         clean = self.config.train_accuracy and not interrupted
         return Result(
-            test_accuracy=last.get("test_accuracy", float("nan")),
+            test_accuracy=measured[-1] if measured else float("nan"),
             train_accuracy=self.measure(self.data.train) if clean else None,
             mixed_accuracy=last.get("mixed_accuracy", float("nan")),
             train_loss=last.get("train_loss", float("nan")),
@@ -373,6 +389,15 @@ def _check_data(data: TrainTest) -> None:
     for part, images in (("training", data.train), ("test", data.test)):
         if not len(images):
             raise DataError(f"{data.name} needs {part} images, got none. Add some.")
+
+
+def _check_size(data: TrainTest, policy: mw.Policy) -> None:
+    known = isinstance(data.train, ArraySet) and policy.out_size == "uniform"
+    if not known and not isinstance(policy.out_size, tuple):
+        raise mw.PolicyError(
+            f"Training needs images of one size, got {policy!r}, which may give several. "
+            "Add Resize((H, W)) at its end."
+        )
 
 
 def digest(model: nn.Module) -> str:

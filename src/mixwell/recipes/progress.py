@@ -13,9 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 def line(row: dict[str, Any], epochs: int) -> str:
     """One epoch in words."""
+    test = row["test_accuracy"]
+    measured = "" if test is None else f"test {test:6.2%}  "
     return (
         f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  loss {row['train_loss']:.3f}  "
-        f"mixed {row['mixed_accuracy']:6.2%}  test {row['test_accuracy']:6.2%}  "
+        f"mixed {row['mixed_accuracy']:6.2%}  {measured}"
         f"{row['images_per_second']:,.0f} img/s  {row['seconds']:.1f} s"
     )
 
@@ -58,11 +60,21 @@ class Shown:
         self.title = title
         self.bar.update(self.task, description=title)
 
-    def epoch(self, row: dict[str, Any]) -> None:
-        """An epoch has ended."""
+    def step(self, row: dict[str, Any]) -> None:
+        """An epoch has ended; only the bar moves."""
         self.bar.advance(self.task)
-        prefix = f"{self.title}  " if self.title else ""
-        self.say(prefix + line(row, self.epochs))
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """An epoch has ended; say how."""
+        self.step(row)
+        self.say(line(row, self.epochs))
+
+    def end(self, row: dict[str, Any]) -> None:
+        """A run has ended; say how."""
+        self.say(
+            f"{self.title}  train {row['train_accuracy']:6.2%}  test {row['test_accuracy']:6.2%}  "
+            f"{row['seconds']:.1f} s"
+        )
 
     def skip(self) -> None:
         """A run of all its epochs was done before."""

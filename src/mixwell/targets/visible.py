@@ -23,19 +23,22 @@ def visible_sources(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     """Like `Plan.sources`, counting what the outputs still show.
 
     Args:
-        plan: a plan with at most one `Mix`, which may be followed by geometric edits.
+        plan: any plan without geometric edits behind a `Mix`; or one `Mix` and any edits.
 
     Returns:
         rows int64 [B, S] and shares float64 [B, S]; zeros for an output that shows only fill.
 
     Raises:
-        TargetError: the plan has several mixes.
+        TargetError: several mixes, and geometric edits behind the first.
     """
     mixes = [i for i, step in enumerate(plan.steps) if isinstance(step, Mix)]
-    if not mixes or mixes[0] == len(plan.steps) - 1:
+    if not mixes or not any(moves(step) for step in plan.steps[mixes[0] + 1 :]):
         return plan.sources()
     if len(mixes) > 1:
-        raise TargetError("Visible shares are defined for plans with one Mix, got several.")
+        raise TargetError(
+            f"Visible shares are defined for plans with one Mix before the pixels move, got "
+            f"{len(mixes)}. Put the geometric ops before the mixes; then shares='exact' serves."
+        )
     mix = plan.steps[mixes[0]]
     assert isinstance(mix, Mix)
     tail = [geometry_only(step) for step in plan.steps[mixes[0] + 1 :] if isinstance(step, Edit)]
@@ -45,6 +48,11 @@ def visible_sources(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
         mass = maps.to(torch.float64).sum(dim=(1, 2)).numpy()
         shares[row] = mass / max(mass.sum(), 1e-12)
     return mix.source.astype(np.int64), shares
+
+
+def moves(step: Edit | Mix) -> bool:
+    """Whether a step may move pixels on any row."""
+    return isinstance(step, Edit) and bool(np.isin(step.code, GEOMETRIC).any())
 
 
 def coefficient_maps(mix: Mix) -> list[torch.Tensor]:

@@ -103,6 +103,6 @@ def _legend_line(page: Image.Image, y: int, name: str, share: float, color: styl
 def percent(share: float) -> str:
     """A share as a percentage, with a decimal only where it would else read 0 or 100."""
     rounded = round(100 * share)
-    if (rounded in (0, 100)) and abs(100 * share - rounded) > 0.05:
-        return f"{100 * share:.1f}"
-    return str(rounded)
+    if rounded not in (0, 100) or share in (0.0, 1.0):
+        return str(rounded)
+    return "<0.1" if share < 5e-4 else ">99.9" if share > 1 - 5e-4 else f"{100 * share:.1f}"

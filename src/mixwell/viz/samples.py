@@ -59,11 +59,7 @@ def draw_samples(
     """
     from mixwell.render import render
 
-    if not len(images):
-        raise RenderError("A preview needs at least one image, got none.")
-    for name, value in (("copies", copies), ("size", size)):
-        if value is not None and value < 1:
-            raise RenderError(f"A preview needs {name} of at least 1, got {value}.")
+    check_counts(images, copies, size)
     inputs = [np.asarray(_squared(as_pil(image), size)) for image in images]
     sizes_hw = np.array([image.shape[:2] for image in inputs], np.int32)
     index = np.arange(len(inputs))
@@ -74,6 +70,15 @@ def draw_samples(
         plans.append(plan)
         outputs.append([np.asarray(image) for image in render(inputs, plan.fused())])
     return Samples(inputs, plans, outputs)
+
+
+def check_counts(images: Sequence[object], copies: int, size: int | None) -> None:
+    """Raise RenderError where there is nothing to draw."""
+    if not len(images):
+        raise RenderError("A preview needs at least one image, got none.")
+    for name, value in (("copies", copies), ("size", size)):
+        if value is not None and value < 1:
+            raise RenderError(f"A preview needs {name} of at least 1, got {value}.")
 
 
 def _squared(image: Image.Image, size: int | None) -> Image.Image:

@@ -75,8 +75,8 @@ def output_for(
 def finish(rows: Rows, output: Output) -> Tensor | list[Tensor]:
     """Rows in their final form."""
     if isinstance(rows.images, list):
-        return [_finished(rows, image[None], output)[0] for image in rows.images]
-    return _finished(rows, rows.images, output)
+        return [_laid_out(_finished(rows, image, output), output) for image in rows.images]
+    return _laid_out(_finished(rows, rows.images, output), output)
 
 
 def _finished(rows: Rows, images: Tensor, output: Output) -> Tensor:
@@ -87,8 +87,16 @@ def _finished(rows: Rows, images: Tensor, output: Output) -> Tensor:
         images = scaled.round().clamp(0, _TOP_OF[output.dtype])
     elif rows.loose:
         images = images.round().clamp(0, _TOP_OF[output.dtype])
-    layout = output.memory_format or torch.contiguous_format
-    return images.to(output.dtype).contiguous(memory_format=layout)
+    return images.to(output.dtype)
+
+
+def _laid_out(images: Tensor, output: Output) -> Tensor:
+    """A stack or a single image in the wanted memory layout."""
+    if output.memory_format is None:
+        return images.contiguous()
+    if images.ndim == 3:
+        return images[None].contiguous(memory_format=output.memory_format)[0]
+    return images.contiguous(memory_format=output.memory_format)
 
 
 def _as_float(rows: Rows, images: Tensor, output: Output) -> Tensor:

@@ -128,7 +128,9 @@ def _rounded(rows: Rows, acc: Tensor, loose: bool) -> Tensor:
         return acc if rows.limit is None else acc.clamp(0, rows.limit)
     acc = acc.clamp(0, int(TOP[rows.kind]) * WEIGHT_ONE)
     if loose:
-        exact = acc if rows.kind == "uint8" else acc.double()  # uint8: below 2^24, float32 holds it
-        return (exact / WEIGHT_ONE).float()
-    half_to_even = (acc + (WEIGHT_ONE // 2 - 1) + ((acc >> 16) & 1)) >> 16
+        # uint8: below 2^24, so float32 holds it; a power of two divides exactly.
+        exact = acc.float() if rows.kind == "uint8" else acc.double()
+        return exact.mul_(1.0 / WEIGHT_ONE).float()
+    odd = (acc >> 16).bitwise_and_(1)
+    half_to_even = odd.add_(acc).add_(WEIGHT_ONE // 2 - 1).bitwise_right_shift_(16)
     return half_to_even.to(torch.uint8 if rows.kind == "uint8" else torch.int32)

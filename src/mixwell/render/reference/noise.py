@@ -114,11 +114,13 @@ def erase(
     that they come out as said once the image is normalised; they are not clipped.
 
     Raises:
-        RenderError: a row in normalized units, but the images are not float or are not normalised.
+        RenderError: a row in normalized units, but the images are not float or are not normalised;
+            a coloured fill on images of more than 4 channels.
     """
     _check_units(params, kind, mean, std)
+    rects = np.rint(params[:, :4]).astype(np.int64)
     out = images.clone()
-    for row, (x0, y0, x1, y1) in enumerate(params[:, :4].astype(np.int64).tolist()):
+    for row, (x0, y0, x1, y1) in enumerate(rects.tolist()):
         ys = torch.arange(y0, y1, device=images.device)
         xs = torch.arange(x0, x1, device=images.device)
         value, units = (int(p) for p in params[row, 4:6])
@@ -161,8 +163,13 @@ def _check_units(params: np.ndarray, kind: str, mean: object, std: object) -> No
 
 
 def _constant(fill: np.ndarray, channels: int, kind: str) -> Tensor:
-    """The fill, [C, 1, 1]; channels beyond the fourth take the fourth's."""
-    colour = fill[np.minimum(np.arange(channels), 3)]
+    """The fill, [C, 1, 1]; images of more than 4 channels need the same number in all."""
+    if channels > 4 and (fill != fill[0]).any():
+        raise RenderError(
+            f"ERASE has a fill of 4 channels and the image has {channels}; only a grey fill can "
+            f"serve, got {fill.tolist()}. Use one number as fill."
+        )
+    colour = fill[np.arange(channels) % 4]
     if kind != "float":
         colour = np.clip(np.rint(colour), 0, _TOP[kind])
     return torch.from_numpy(colour)[:, None, None]

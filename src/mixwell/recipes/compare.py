@@ -1,0 +1,421 @@
+"""Compare augmentation policies: policies x seeds, from equal weights, in equal batch order.
+
+For one seed, every policy starts from the same weights and sees the same images in the same
+batches; only what is done to them differs. So policies are compared pair by pair, seed by seed, and
+what a lucky seed does for all of them cancels. That the pairs are pairs is checked, not hoped:
+each run records digests of its initial weights and of its order.
+
+::
+
+    runs/NAME/report.html, report.md, plot.png     for people
+    runs/NAME/results.csv, results.json            for programs; one row for each run
+    runs/NAME/cells/                               finished runs; `resume=True` skips them
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import mixwell as mw
+from mixwell.recipes import report
+from mixwell.recipes.classify import cpu_threads, write_json
+from mixwell.recipes.config import TrainConfig, as_json, policies_for, resolved, subset
+from mixwell.recipes.data import TrainTest, load_dataset
+from mixwell.recipes.loop import make_fabric, train
+from mixwell.recipes.progress import Shown
+from mixwell.recipes.stats import Interval, interval, paired
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig(TrainConfig):
+    """Settings of a comparison; `TrainConfig` has the others.
+
+    With digits and nothing else said, a twentieth of the training images is used: from all of them
+    every policy learns to be right on 99 % of the test images and nothing can be told apart.
+
+    Args:
+        policies: presets' names, TOML files' paths, or code, under a name of its own where one is
+            given: ``"mild=Policy(Rotate(10))"``; by data set when left out.
+        seeds: one run of each policy for each.
+        grid: values for fields of ops, such as ``{"num_ops": [1, 2], "magnitude": [5, 9]}``; each
+            policy with an op that has the fields is compared in all their combinations.
+        baseline: the policy the others are compared with; the first when left out.
+        out: the folder; named after the data set and model under ``runs`` when left out.
+        resume: keep the finished runs that are in the folder.
+        quiet: show nothing.
+    """
+
+    policies: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0, 1, 2)
+    grid: dict[str, list[float]] | None = None
+    baseline: str | None = None
+    out: Path | None = None
+    resume: bool = False
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot mean anything.
+
+        Raises:
+            ValueError: a number is out of range, a policy or seed is named twice, or none is.
+        """
+        super().__post_init__()
+        if not self.seeds:
+            raise ValueError("seeds must name at least one, got none.")
+        for name in ("policies", "seeds"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} must name each once, got {', '.join(map(str, values))}.")
+
+
+POLICIES = ("none", "standard", "randaugment", "mixup", "cutmix")
+# What the digits' 8 x 8 pixels bear: a slight turn, move, zoom and slant.
+_AFFINE = "affine=Policy(Affine(degrees=10, translate=(.06, .06), scale=(.9, 1.1), shear=.1))"
+_FEW_DIGITS = {
+    "policies": ("none", "standard", _AFFINE, "mixup", "cutmix"),
+    "train_fraction": 0.05,
+    "epochs": 150,
+    "batch_size": 32,
+    "measure_every": 50,
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One policy to compare: what it is called and what it is."""
+
+    name: str
+    policy: mw.Policy
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One policy over its seeds.
+
+    Attributes:
+        policy: its name.
+        code: the code that builds it.
+        test: clean test accuracy, 0 .. 1.
+        train: clean training accuracy, 0 .. 1.
+        difference: test accuracy minus the baseline's, over the seeds finished by both; None for
+            the baseline itself and where no seed is shared.
+        images_per_second: mean.
+    """
+
+    policy: str
+    code: str
+    test: Interval
+    train: Interval
+    difference: Interval | None
+    images_per_second: float
+
+
+@dataclass
+class Comparison:
+    """What a comparison gave.
+
+    Attributes:
+        config: the settings, with every default filled in.
+        baseline: name of the policy the others are compared with.
+        rows: one for each finished run.
+        summaries: one for each policy with a finished run.
+        planned: runs asked for.
+        train_images: number of training images used.
+        test_images: number of test images.
+        classes: class names.
+        parameters: trainable numbers in the model.
+        device: what it ran on.
+        out: the folder.
+    """
+
+    config: CompareConfig
+    baseline: str
+    rows: list[dict[str, Any]]
+    summaries: list[Summary]
+    planned: int
+    train_images: int
+    test_images: int
+    classes: tuple[str, ...]
+    parameters: int
+    device: str
+    out: Path
+    candidates: list[Candidate] = field(default_factory=list, repr=False)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether runs are missing."""
+        return len(self.rows) < self.planned
+
+
+def compare(config: CompareConfig) -> Comparison:
+    """Train every policy with every seed and write the report.
+
+    Ctrl-C keeps what is finished and reports that.
+
+    Args:
+        config: the settings; fields left at None are filled in for the data set.
+
+    Raises:
+        DataError: the data set is missing or unfit, or `resume` finds other settings.
+        PolicyError: no such policy, or a grid or baseline that fits none of them.
+        ImportError: the extra `train` is not installed.
+    """
+    config = _filled(config)
+    data = load_dataset(config.data, config.data_dir, config.download)
+    data = subset(data, config.train_fraction)
+    candidates, eval_policy = _candidates(config, data)
+    baseline = _baseline(config, candidates)
+    out = Path(config.out or "")
+    fabric = make_fabric(config)
+    chief = fabric.is_global_zero
+    if chief:
+        write_json(out / "config.json", as_json(config))
+    cells = _Cells(out / "cells", config.resume, chief)
+    shown = Shown(
+        config.epochs or 1, len(candidates) * len(config.seeds), quiet=config.quiet or not chief
+    )
+    rows: list[dict[str, Any]] = []
+    with cpu_threads(config.threads), shown.live():
+        for seed, candidate in itertools.product(config.seeds, candidates):
+            shown.begin(f"{candidate.name}, seed {seed}")
+            row = cells.load(candidate, seed, config)
+            if row is not None:
+                shown.skip()
+            else:
+                row = _run(config, data, candidate, eval_policy, seed, cells, shown, fabric)
+            if row is None:
+                break
+            rows.append(row)
+            check_pairs(rows)
+            shown.end(row)
+    comparison = Comparison(
+        config=config,
+        baseline=baseline,
+        rows=rows,
+        summaries=summarise(rows, baseline),
+        planned=len(candidates) * len(config.seeds),
+        train_images=len(data.train),
+        test_images=len(data.test),
+        classes=data.classes,
+        parameters=rows[0]["parameters"] if rows else 0,
+        device=_device(fabric),
+        out=out,
+        candidates=candidates,
+    )
+    if chief:
+        report.write(comparison, data)
+        for line in report.lines(comparison):
+            shown.say(line)
+    return comparison
+
+
+def _filled(config: CompareConfig) -> CompareConfig:
+    """The settings with defaults; training accuracy is always measured."""
+    wanted = _FEW_DIGITS if config.data == "digits" else {"policies": POLICIES}
+    missing = {k: v for k, v in wanted.items() if getattr(config, k) in (None, ())}
+    config = replace(config, **missing)
+    config = resolved(replace(config, train_accuracy=True))
+    return replace(config, out=config.out or Path("runs") / f"compare-{config.data}-{config.model}")
+
+
+def _candidates(config: CompareConfig, data: TrainTest) -> tuple[list[Candidate], mw.Policy]:
+    """The policies to compare, the grid expanded, and the policy to measure with."""
+    found: list[Candidate] = []
+    eval_policy = mw.Policy()
+    for text in config.policies:
+        name, code = named(text)
+        policy, eval_policy = policies_for(config, data, code)
+        found += expanded(Candidate(name, policy), config.grid or {})
+    if config.grid and len(found) == len(config.policies) and _combinations(config.grid) > 1:
+        raise mw.PolicyError(
+            f"A grid over {', '.join(config.grid)} needs a policy with an op that has these "
+            f"fields, got {', '.join(config.policies)}. Add one, such as randaugment."
+        )
+    return found, eval_policy
+
+
+def named(text: str) -> tuple[str, str]:
+    """``"mild=Policy(...)"`` as its name and its code; other texts are their own names."""
+    name, equals, code = text.partition("=")
+    return (name, code) if equals and name.isidentifier() else (text, text)
+
+
+def _combinations(grid: dict[str, list[float]]) -> int:
+    count = 1
+    for values in grid.values():
+        count *= len(values)
+    return count
+
+
+def expanded(candidate: Candidate, grid: dict[str, list[float]]) -> list[Candidate]:
+    """The candidate in all combinations of the grid, or alone where no op has all the fields."""
+    fits = [
+        bool(grid) and set(grid) <= {field.name for field in dataclasses.fields(op)}
+        for op in candidate.policy.ops
+    ]
+    if not any(fits):
+        return [candidate]
+    made = []
+    for values in itertools.product(*grid.values()):
+        chosen: dict[str, Any] = dict(zip(grid, values, strict=True))
+        ops = [
+            dataclasses.replace(op, **chosen) if fit else op
+            for op, fit in zip(candidate.policy.ops, fits, strict=True)
+        ]
+        words = " ".join(f"{name}={value}" for name, value in chosen.items())
+        made.append(Candidate(f"{candidate.name} {words}", mw.Policy(*ops)))
+    return made
+
+
+def _baseline(config: CompareConfig, candidates: list[Candidate]) -> str:
+    names = [candidate.name for candidate in candidates]
+    baseline = config.baseline or names[0]
+    if baseline not in names:
+        raise mw.PolicyError(
+            f"The baseline must be one of the policies compared ({', '.join(names)}), got "
+            f"{baseline!r}. Add it to the policies."
+        )
+    return baseline
+
+
+def _run(
+    config: CompareConfig,
+    data: TrainTest,
+    candidate: Candidate,
+    eval_policy: mw.Policy,
+    seed: int,
+    cells: _Cells,
+    shown: Shown,
+    fabric: Any,
+) -> dict[str, Any] | None:
+    """Train one cell; None when it was interrupted."""
+    result = train(
+        config,
+        data,
+        candidate.policy,
+        eval_policy=eval_policy,
+        seed=seed,
+        checkpoint=cells.path(candidate, seed, ".pt"),
+        save_every=10.0,
+        resume=config.resume,
+        on_epoch=shown.step,
+        fabric=fabric,
+    )
+    if result.interrupted:
+        return None
+    row = {"policy": candidate.name, "code": repr(candidate.policy), "seed": seed}
+    row |= {k: v for k, v in result.as_json().items() if k != "interrupted"}
+    cells.save(candidate, seed, config, row)
+    return row
+
+
+class _Cells:
+    """Finished runs, one file each, written whole or not at all."""
+
+    def __init__(self, folder: Path, resume: bool, chief: bool) -> None:
+        self.folder, self.resume, self.chief = folder, resume, chief
+
+    def path(self, candidate: Candidate, seed: int, suffix: str) -> Path:
+        """Where a cell's file is; the digest tells apart policies whose names look alike."""
+        slug = "".join(c if c.isalnum() or c in "+-" else "_" for c in candidate.name)[:60]
+        return self.folder / f"{slug}-{candidate.policy.digest()[:8]}-seed{seed}{suffix}"
+
+    def load(self, candidate: Candidate, seed: int, config: CompareConfig) -> dict | None:
+        """A cell finished before with these settings, or None."""
+        path = self.path(candidate, seed, ".json")
+        if not self.resume or not path.exists():
+            return None
+        saved = json.loads(path.read_text())
+        if saved["settings"] != _settings(config):
+            theirs, ours = saved["settings"], _settings(config)
+            name = next(k for k in ours if theirs.get(k) != ours[k])
+            raise mw.DataError(
+                f"A comparison can be resumed with its own settings only, got {name}="
+                f"{ours[name]!r} instead of {theirs.get(name)!r} in {path}. Use the same settings "
+                "or another folder."
+            )
+        return saved["row"] | {"policy": candidate.name}
+
+    def save(self, candidate: Candidate, seed: int, config: CompareConfig, row: dict) -> None:
+        """Keep a finished cell; its checkpoint is no longer needed."""
+        if not self.chief:
+            return
+        path = self.path(candidate, seed, ".json")
+        fresh = path.with_suffix(".new")
+        write_json(fresh, {"settings": _settings(config), "row": row})
+        fresh.replace(path)
+        self.path(candidate, seed, ".pt").unlink(missing_ok=True)
+
+
+_NOT_TRAINING = {"policies", "seeds", "grid", "baseline", "out", "resume", "quiet"}
+_FREE = {"data_dir", "download", "num_workers", "threads", "devices", "num_nodes"}
+
+
+def _settings(config: CompareConfig) -> dict[str, Any]:
+    """What two cells must share to stand in one table."""
+    return {k: v for k, v in as_json(config).items() if k not in _NOT_TRAINING | _FREE}
+
+
+def check_pairs(rows: list[dict[str, Any]]) -> None:
+    """Make sure that runs of one seed started equal and saw the same images in the same order.
+
+    Args:
+        rows: finished runs.
+
+    Raises:
+        MixwellError: two runs of a seed differ; their comparison would not be paired.
+    """
+    first: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        other = first.setdefault(row["seed"], row)
+        for what, name in (("initial_digest", "initial weights"), ("order_digest", "batch order")):
+            if row[what] != other[what]:
+                raise mw.MixwellError(
+                    f"Runs of one seed must share {name}, got {row[what]} for {row['policy']} and "
+                    f"{other[what]} for {other['policy']} with seed {row['seed']}. Finished runs "
+                    "may be of another version of PyTorch: begin anew without resume."
+                )
+
+
+def summarise(rows: list[dict[str, Any]], baseline: str) -> list[Summary]:
+    """Means, intervals and paired differences.
+
+    Args:
+        rows: finished runs: `policy`, `code`, `seed`, `test_accuracy`, `train_accuracy`,
+            `images_per_second`.
+        baseline: the policy to compare with.
+    """
+    by_policy: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in rows:
+        by_policy.setdefault(row["policy"], {})[row["seed"]] = row
+    base = by_policy.get(baseline, {})
+    made = []
+    for name, runs in by_policy.items():
+        shared = [seed for seed in runs if seed in base]
+        ours = [runs[seed]["test_accuracy"] for seed in shared]
+        theirs = [base[seed]["test_accuracy"] for seed in shared]
+        values = list(runs.values())
+        made.append(
+            Summary(
+                policy=name,
+                code=values[0]["code"],
+                test=interval([row["test_accuracy"] for row in values]),
+                train=interval([row["train_accuracy"] for row in values]),
+                difference=paired(ours, theirs) if shared and name != baseline else None,
+                images_per_second=interval([row["images_per_second"] for row in values]).mean,
+            )
+        )
+    return made
+
+
+def _device(fabric: Any) -> str:
+    import torch
+
+    if fabric.device.type == "cuda":
+        return f"{fabric.world_size} x {torch.cuda.get_device_name(fabric.device)}"
+    return f"{fabric.world_size} x {fabric.device.type}"
