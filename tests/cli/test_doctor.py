@@ -18,7 +18,7 @@ def test_diagnosis_of_this_machine() -> None:
     assert report.ok
     versions = {v.name: v.version for v in report.versions}
     assert versions["numpy"] == np.__version__ and versions["mixwell"]
-    assert [d.name for d in report.devices][0] == "cpu"
+    assert report.devices[0].name == "cpu"
     assert "reference" in {b.name for b in report.backends if b.works}
     assert all(b.reason for b in report.backends if not b.works)
     assert int(report.threads["processors usable"]) >= 1

@@ -71,6 +71,7 @@ def plan_of(edit: Edit, mix: Mix) -> Plan:
 EDITS = {
     "code rows": (other("code", lambda v: v[:2]), "code must be [3, K], got shape (2, 3)"),
     "code rank": (other("code", lambda v: v[:, 0]), "code must be [3, K], got shape (3,)"),
+    "no slots": (other("code", lambda v: v[:, :0]), "needs at least one slot, got none"),
     "code dtype": (other("code", lambda v: v.astype(np.int64)), "code must be uint8 (3, 3), got int64"),
     "param": (other("param", lambda v: v[..., :9]), "param must be float64 (3, 3, 12), got float64 (3, 3, 9)"),
     "param dtype": (other("param", lambda v: v.astype(np.float32)), "param must be float64"),

@@ -119,7 +119,7 @@ def test_a_changed_array_is_noticed(tmp_path):
 
 def test_a_missing_array_is_named(tmp_path):
     path = rewritten(long_plan(), tmp_path / "p", drop=("1.Mix.weight",))
-    with pytest.raises(PlanError, match=r"array '1\.Mix\.weight' is missing"):
+    with pytest.raises(PlanError, match=r"array .*'1\.Mix\.weight' is missing"):
         Plan.load(path)
 
 

@@ -53,6 +53,17 @@ def test_measure_ignores_tone_before_the_mix_and_fill() -> None:
     np.testing.assert_allclose(measured_shares(plan), labels(plan), atol=1e-5)
 
 
+def test_measure_leaves_out_the_fill_after_the_mix() -> None:
+    """Half the canvas shifted out of sight and filled with white: what is left is 3 : 1."""
+    shift = mw.Edit.nothing(np.array([[4, 8]] * 2))
+    shift.code[:], shift.fill[:] = mw.Code.WARP, 255
+    shift.param[:, 0, :9] = [1, 0, 4, 0, 1, 0, 0, 0, 1]
+    mixed = half_and_half()
+    plan = mw.Plan(in_hw=mixed.in_hw, steps=(*mixed.steps, shift))
+    expected = [[0, 1, 0, 0], [0.75, 0, 0.25, 0]]
+    np.testing.assert_allclose(measured_shares(plan), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("op", [mw.CutMix(alpha=1.0), mw.MixUp(alpha=0.3)])
 def test_right_labels_pass(op: object) -> None:
     report = check_samples(draw_samples(mw.Policy(op), images(), copies=3))  # type: ignore[arg-type]

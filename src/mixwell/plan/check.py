@@ -72,6 +72,8 @@ def _refuse(bad: np.ndarray, values: np.ndarray, name: str, rule: str) -> None:
 def _check_edit(name: str, step: Edit, in_hw: np.ndarray) -> None:
     if step.code.ndim != 2 or len(step.code) != len(in_hw):
         raise PlanError(f"{name}: code must be [{len(in_hw)}, K], got shape {step.code.shape}.")
+    if step.slots == 0:
+        raise PlanError(f"{name}: needs at least one slot, got none. Use Edit.nothing(sizes).")
     _check_form(name, step, _EDIT_FORM, step.code.shape)
     _refuse(~np.isin(step.code, list(Code)), step.code, name, "unknown code")
     _refuse(~np.isin(step.interp, list(Interp)), step.interp, name, "unknown interpolation")

@@ -140,7 +140,7 @@ class Edit:
 
     def out_hw(self, in_hw: np.ndarray) -> np.ndarray:
         """Sizes after the last slot, int32 [N, 2]."""
-        return self.size_hw[:, -1] if self.slots else in_hw
+        return self.size_hw[:, -1]
 
     def take(self, rows: np.ndarray) -> Edit:
         """The same edit for some of the rows."""

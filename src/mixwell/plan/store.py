@@ -24,6 +24,9 @@ _KINDS = {"Edit": Edit, "Mix": Mix}
 def save(plan: Plan, path: Path) -> None:
     """Write a plan; the file's name is used as given."""
     keys = plan.keys
+    who = None
+    if keys is not None:
+        who = {name: getattr(keys, name) for name in ("epoch", "step", "rank", "progress")}
     header = {
         "format": FORMAT,
         "version": VERSION,
@@ -31,7 +34,7 @@ def save(plan: Plan, path: Path) -> None:
         "seed": plan.seed,
         "policy_digest": plan.policy_digest,
         "digest": plan.digest(),
-        "keys": keys and {n: getattr(keys, n) for n in ("epoch", "step", "rank", "progress")},
+        "keys": who,
     }
     arrays = dict(plan.arrays())
     if keys is not None:

@@ -83,7 +83,7 @@ class Levels:
         if name in ("TranslateX", "TranslateY"):
             side = size_hw[:, 1 if name.endswith("X") else 0]
             most = self.translate_frac * side if self.translate_px is None else self.translate_px
-            return sign * np.trunc(t * most)
+            return sign * np.trunc(t * most + 1e-6)  # 11/30 of 150 is 55, not 54.999999999999993
         if name == "Rotate":
             return sign * t * self.degrees
         if name in _ENHANCE:

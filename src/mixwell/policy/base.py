@@ -8,9 +8,10 @@ rows by `gate`. Concrete ops are final: variation is composition (`OneOf`, `Some
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -76,8 +77,12 @@ class Op(ABC):
     """Whether it can move pixels, so that labels of images mixed before may no longer match."""
 
     def __post_init__(self) -> None:
-        """Check the fields; called by dataclass after construction."""
-        need(self, 0.0 <= self.p <= 1.0, "p must lie in 0 .. 1", self.p)
+        """Make the fields plain and check them; called by dataclass after construction."""
+        for f in fields(self):
+            object.__setattr__(self, f.name, _plain(getattr(self, f.name)))
+        good = isinstance(self.p, int | float) and 0.0 <= self.p <= 1.0
+        need(self, good, "p must lie in 0 .. 1", self.p)
+        _check_common(self)
         self.validate()
 
     def validate(self) -> None:  # noqa: B027  (optional hook)
@@ -259,6 +264,28 @@ def need(op: object, holds: bool, rule: str, found: object) -> None:
         raise PolicyError(f"{type(op).__name__}: {rule}, got {found!r}.")
 
 
+def _plain(value: Any) -> Any:
+    """Lists as tuples and NumPy's numbers as Python's, so that ops hash, compare and print."""
+    if isinstance(value, tuple | list):
+        return tuple(_plain(v) for v in value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _check_common(op: Op) -> None:
+    """Check the fields that mean the same in every op that has them."""
+    for f in fields(op):
+        value = getattr(op, f.name)
+        if f.name == "interp":
+            names = get_args(InterpName)
+            need(op, value in names, f"interp must be one of {', '.join(names)}", value)
+        if f.name == "fill":
+            levels = value if isinstance(value, tuple) else (value,)
+            good = 1 <= len(levels) <= 4 and all(
+                isinstance(v, int | float) and math.isfinite(v) for v in levels
+            )
+            need(op, good, "fill must be a level, or up to four of them", value)
+
+
 def span(value: Span, *, symmetric: bool = False) -> tuple[float, float]:
     """A range as (low, high); one number v means (v, v), or (-v, v) when symmetric."""
     if isinstance(value, tuple | list):
@@ -269,9 +296,9 @@ def span(value: Span, *, symmetric: bool = False) -> tuple[float, float]:
 
 def need_span(op: object, name: str, value: Span, low: float, high: float) -> None:
     """Check that a `Span` field is ordered and inside the limits."""
-    pair = isinstance(value, tuple) and len(value) == 2
-    one = isinstance(value, int | float)
-    need(op, pair or one, f"{name} must be a number or (low, high)", value)
+    ends = value if isinstance(value, tuple) else (value, value)
+    good = len(ends) == 2 and all(isinstance(v, int | float) for v in ends)
+    need(op, good, f"{name} must be a number or (low, high)", value)
     a, b = span(value)
     need(op, low <= a <= b <= high, f"{name} must be ordered within {low} .. {high}", value)
 

@@ -98,14 +98,19 @@ class Sometimes(Op):
         return sample_op(self.op, rows.child("op"))
 
     def out_size(self, size: OutSize) -> OutSize:
-        """The op's."""
-        return chained_size(self.op, size)
+        """The op's, if small batches, which it leaves alone, have the same."""
+        after = chained_size(self.op, size)
+        return after if after == size or self.min_batch == 1 else "variable"
 
 
 @final
 @dataclass(frozen=True, repr=False, init=False)
 class Sequential(Op):
-    """Ops in order as one op, e.g. inside `OneOf` or `Sometimes`; none of them may mix images."""
+    """Ops in order as one op, e.g. inside `OneOf` or `Sometimes`.
+
+    Args:
+        ops: ops in order; none of them may mix images.
+    """
 
     ops: tuple[Op, ...]
 

@@ -8,7 +8,7 @@ from typing import Literal, final
 import numpy as np
 
 from mixwell.plan.steps import Code, Edit, EraseUnits, EraseValue
-from mixwell.policy.base import EditOp, Fill, Rows, need, need_span, slot
+from mixwell.policy.base import EditOp, Fill, Rows, need, need_span, slot, span
 from mixwell.policy.geometry import first_accepted
 
 EraseWith = Fill | Literal["channel", "pixel"]
@@ -72,8 +72,8 @@ class RandomErasing(EditOp):
     def sample(self, rows: Rows) -> Edit:
         """An ERASE slot; NOTHING where no attempt fitted."""
         height, width = (rows.size_hw[:, i].astype(np.float64)[:, None] for i in (0, 1))
-        area = height * width * rows.draws.uniforms("area", _ATTEMPTS, *self.scale)
-        low, high = np.log(self.ratio)
+        area = height * width * rows.draws.uniforms("area", _ATTEMPTS, *span(self.scale))
+        low, high = np.log(span(self.ratio))
         ratio = np.exp(rows.draws.uniforms("ratio", _ATTEMPTS, low, high))
         h, w = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
         fits = (h < height) & (w < width)

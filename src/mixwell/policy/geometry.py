@@ -21,6 +21,7 @@ from mixwell.policy.base import (
     need_span,
     pair_of,
     slot,
+    span,
     warp,
 )
 
@@ -265,13 +266,13 @@ class RandomResizedCrop(EditOp):
     def sample(self, rows: Rows) -> Edit:
         """A RESIZE from the drawn box."""
         height, width = (rows.size_hw[:, i].astype(np.float64)[:, None] for i in (0, 1))
-        area = height * width * rows.draws.uniforms("area", _ATTEMPTS, *self.scale)
-        log_low, log_high = np.log(self.ratio)
+        area = height * width * rows.draws.uniforms("area", _ATTEMPTS, *span(self.scale))
+        low, high = span(self.ratio)
+        log_low, log_high = np.log((low, high))
         ratio = np.exp(rows.draws.uniforms("ratio", _ATTEMPTS, log_low, log_high))
         w, h = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
         fits = (w >= 1) & (h >= 1) & (w <= width) & (h <= height)
         found, w, h = first_accepted(fits, w, h)
-        low, high = self.ratio
         height, width = height[:, 0], width[:, 0]
         whole_w = np.minimum(width, np.maximum(np.rint(height * high), 1))
         whole_h = np.minimum(height, np.maximum(np.rint(width / low), 1))
@@ -325,7 +326,11 @@ class HorizontalFlip(EditOp):
 @final
 @dataclass(frozen=True, repr=False)
 class VerticalFlip(EditOp):
-    """Mirror top and bottom: y -> H - y."""
+    """Mirror top and bottom: y -> H - y.
+
+    Args:
+        p: chance of a flip.
+    """
 
     p: float = 0.5
     moves = True

@@ -112,9 +112,9 @@ def parse_policy(text: str, size: int | Size = 32, *, flip: bool = True) -> Poli
         return preset(text, size, flip=flip)
     if text.endswith(".toml"):
         try:
-            return from_toml(Path(text).read_text())
-        except OSError as error:
-            raise PolicyError(f"Policy file {text!r} cannot be read: {error.strerror}.") from None
+            return from_toml(Path(text).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise PolicyError(f"Policy file {text!r} cannot be read: {error}.") from None
     if "(" in text:
         return from_code(text)
     return preset(text, size, flip=flip)

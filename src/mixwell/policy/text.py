@@ -66,8 +66,8 @@ def from_code(text: str) -> Policy:
     """
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise PolicyError(f"Policy code does not parse: {error.msg} in {text!r}.") from None
+    except (SyntaxError, ValueError) as error:  # ValueError: a null byte
+        raise PolicyError(f"Policy code does not parse: {error} in {text!r}.") from None
     built = _from_node(tree)
     return built if isinstance(built, Policy) else Policy(built)
 
@@ -106,6 +106,8 @@ def _from_node(node: ast.expr) -> Any:
     positional = tuple(_from_node(a) for a in node.args)
     values = {str(k.arg): _from_node(k.value) for k in node.keywords}
     if node.func.id == "Policy":
+        if values:
+            raise PolicyError(f"Policy takes ops and no options, got {', '.join(values)}.")
         return Policy(*positional)
     return _build(node.func.id, positional, values)
 

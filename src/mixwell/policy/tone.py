@@ -189,6 +189,8 @@ class Posterize(EditOp):
     def validate(self) -> None:
         """Check the range."""
         need_span(self, "bits", self.bits, 0, 8)
+        whole = all(v == int(v) for v in span(self.bits))
+        need(self, whole, "bits must be whole numbers", self.bits)
 
     def sample(self, rows: Rows) -> Edit:
         """A POSTERIZE slot."""

@@ -87,7 +87,13 @@ class ShearX(EditOp):
 @final
 @dataclass(frozen=True, repr=False)
 class ShearY(EditOp):
-    """Slide columns up and down in proportion to their distance from the centre; see `ShearX`."""
+    """Slide columns up and down in proportion to their distance from the centre.
+
+    Args:
+        level: slope (low, high), 1 = 45 degrees; one number v means (-v, v).
+        interp: "nearest", "bilinear" or "bicubic".
+        fill: level(s) of what comes in, in image units.
+    """
 
     level: Span
     interp: InterpName = "bilinear"
@@ -134,7 +140,13 @@ class TranslateX(EditOp):
 @final
 @dataclass(frozen=True, repr=False)
 class TranslateY(EditOp):
-    """Move the content up and down, positive = down; see `TranslateX`."""
+    """Move the content up and down.
+
+    Args:
+        fraction: share of the height (low, high), positive = down; one number v means (-v, v).
+        interp: "nearest", "bilinear" or "bicubic".
+        fill: level(s) of what comes in, in image units.
+    """
 
     fraction: Span
     interp: InterpName = "bilinear"
@@ -179,7 +191,8 @@ class Affine(EditOp):
         need_span(self, "degrees", self.degrees, -360.0, 360.0)
         need_span(self, "scale", self.scale, 1e-2, 1e2)
         need_span(self, "shear", self.shear, -10.0, 10.0)
-        good = len(self.translate) == 2 and all(0 <= v <= 1 for v in self.translate)
+        pair = isinstance(self.translate, tuple) and len(self.translate) == 2
+        good = pair and all(0 <= v <= 1 for v in self.translate)
         need(self, good, "translate must be two shares in 0 .. 1", self.translate)
 
     def sample(self, rows: Rows) -> Edit:
@@ -187,7 +200,7 @@ class Affine(EditOp):
         draws = rows.draws
         angle = draws.uniform("angle", *span(self.degrees, symmetric=True))
         slope = draws.uniform("slope", *span(self.shear, symmetric=True))
-        factor = np.exp(draws.uniform("log_zoom", *np.log(self.scale)))
+        factor = np.exp(draws.uniform("log_zoom", *np.log(span(self.scale))))
         x, y = (
             draws.uniform(f"shift {axis}", -most, most) * rows.size_hw[:, side]
             for axis, side, most in zip("xy", (1, 0), self.translate, strict=True)

@@ -14,15 +14,18 @@ each run records digests of its initial weights and of its order.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import mixwell as mw
 from mixwell.recipes import report
+from mixwell.recipes.cells import Candidate, Cells
 from mixwell.recipes.classify import cpu_threads, write_json
 from mixwell.recipes.config import TrainConfig, as_json, policies_for, resolved, subset
 from mixwell.recipes.data import TrainTest, load_dataset
@@ -83,14 +86,6 @@ _FEW_DIGITS = {
     "batch_size": 32,
     "measure_every": 50,
 }
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One policy to compare: what it is called and what it is."""
-
-    name: str
-    policy: mw.Policy
 
 
 @dataclass(frozen=True)
@@ -169,18 +164,18 @@ def compare(config: CompareConfig) -> Comparison:
     data = load_dataset(config.data, config.data_dir, config.download)
     data = subset(data, config.train_fraction)
     candidates, eval_policy = _candidates(config, data)
-    baseline = _baseline(config, candidates)
+    _baseline(config, candidates)  # refuse a wrong one before hours of training
     out = Path(config.out or "")
     fabric = make_fabric(config)
     chief = fabric.is_global_zero
     if chief:
         write_json(out / "config.json", as_json(config))
-    cells = _Cells(out / "cells", config.resume, chief)
+    cells = Cells(out / "cells", config.resume, chief)
     shown = Shown(
         config.epochs or 1, len(candidates) * len(config.seeds), quiet=config.quiet or not chief
     )
     rows: list[dict[str, Any]] = []
-    with cpu_threads(config.threads), shown.live():
+    with cpu_threads(config.threads), shown.live(), contextlib.suppress(KeyboardInterrupt):
         for seed, candidate in itertools.product(config.seeds, candidates):
             shown.begin(f"{candidate.name}, seed {seed}")
             row = cells.load(candidate, seed, config)
@@ -193,7 +188,23 @@ def compare(config: CompareConfig) -> Comparison:
             rows.append(row)
             check_pairs(rows)
             shown.end(row)
-    comparison = Comparison(
+    comparison = _comparison(config, data, candidates, rows, fabric)
+    if chief:
+        report.write(comparison, data)
+        for line in report.lines(comparison):
+            shown.say(line)
+    return comparison
+
+
+def _comparison(
+    config: CompareConfig,
+    data: TrainTest,
+    candidates: list[Candidate],
+    rows: list[dict[str, Any]],
+    fabric: Any,
+) -> Comparison:
+    baseline = _baseline(config, candidates)
+    return Comparison(
         config=config,
         baseline=baseline,
         rows=rows,
@@ -204,14 +215,9 @@ def compare(config: CompareConfig) -> Comparison:
         classes=data.classes,
         parameters=rows[0]["parameters"] if rows else 0,
         device=_device(fabric),
-        out=out,
+        out=Path(config.out or ""),
         candidates=candidates,
     )
-    if chief:
-        report.write(comparison, data)
-        for line in report.lines(comparison):
-            shown.say(line)
-    return comparison
 
 
 def _filled(config: CompareConfig) -> CompareConfig:
@@ -289,7 +295,7 @@ def _run(
     candidate: Candidate,
     eval_policy: mw.Policy,
     seed: int,
-    cells: _Cells,
+    cells: Cells,
     shown: Shown,
     fabric: Any,
 ) -> dict[str, Any] | None:
@@ -312,53 +318,6 @@ def _run(
     row |= {k: v for k, v in result.as_json().items() if k != "interrupted"}
     cells.save(candidate, seed, config, row)
     return row
-
-
-class _Cells:
-    """Finished runs, one file each, written whole or not at all."""
-
-    def __init__(self, folder: Path, resume: bool, chief: bool) -> None:
-        self.folder, self.resume, self.chief = folder, resume, chief
-
-    def path(self, candidate: Candidate, seed: int, suffix: str) -> Path:
-        """Where a cell's file is; the digest tells apart policies whose names look alike."""
-        slug = "".join(c if c.isalnum() or c in "+-" else "_" for c in candidate.name)[:60]
-        return self.folder / f"{slug}-{candidate.policy.digest()[:8]}-seed{seed}{suffix}"
-
-    def load(self, candidate: Candidate, seed: int, config: CompareConfig) -> dict | None:
-        """A cell finished before with these settings, or None."""
-        path = self.path(candidate, seed, ".json")
-        if not self.resume or not path.exists():
-            return None
-        saved = json.loads(path.read_text())
-        if saved["settings"] != _settings(config):
-            theirs, ours = saved["settings"], _settings(config)
-            name = next(k for k in ours if theirs.get(k) != ours[k])
-            raise mw.DataError(
-                f"A comparison can be resumed with its own settings only, got {name}="
-                f"{ours[name]!r} instead of {theirs.get(name)!r} in {path}. Use the same settings "
-                "or another folder."
-            )
-        return saved["row"] | {"policy": candidate.name}
-
-    def save(self, candidate: Candidate, seed: int, config: CompareConfig, row: dict) -> None:
-        """Keep a finished cell; its checkpoint is no longer needed."""
-        if not self.chief:
-            return
-        path = self.path(candidate, seed, ".json")
-        fresh = path.with_suffix(".new")
-        write_json(fresh, {"settings": _settings(config), "row": row})
-        fresh.replace(path)
-        self.path(candidate, seed, ".pt").unlink(missing_ok=True)
-
-
-_NOT_TRAINING = {"policies", "seeds", "grid", "baseline", "out", "resume", "quiet"}
-_FREE = {"data_dir", "download", "num_workers", "threads", "devices", "num_nodes"}
-
-
-def _settings(config: CompareConfig) -> dict[str, Any]:
-    """What two cells must share to stand in one table."""
-    return {k: v for k, v in as_json(config).items() if k not in _NOT_TRAINING | _FREE}
 
 
 def check_pairs(rows: list[dict[str, Any]]) -> None:
@@ -414,8 +373,6 @@ def summarise(rows: list[dict[str, Any]], baseline: str) -> list[Summary]:
 
 
 def _device(fabric: Any) -> str:
-    import torch
-
     if fabric.device.type == "cuda":
         return f"{fabric.world_size} x {torch.cuda.get_device_name(fabric.device)}"
     return f"{fabric.world_size} x {fabric.device.type}"

@@ -14,11 +14,9 @@ Accuracy on mixed training images is reported as *mixed accuracy*; it is not a t
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,51 +30,11 @@ from mixwell.recipes.data import ArraySet, DataError, TrainTest
 from mixwell.recipes.feed import Feed, LoaderFeed, MemoryFeed, plain_batches
 from mixwell.recipes.models import build_model
 from mixwell.recipes.optim import AveragedWeights, build_optimizer, lr_factor, set_lr
+from mixwell.recipes.result import Result, array_digest, weights_digest
 from mixwell.targets import bce, mixed_accuracy, soft_cross_entropy
 
 OnEpoch = Callable[[dict[str, float]], None]
 LOSSES = {"ce": soft_cross_entropy, "bce": bce}
-
-
-@dataclass
-class Result:
-    """What a run gave.
-
-    Attributes:
-        test_accuracy: on the clean test images after the last epoch measured, 0 .. 1.
-        train_accuracy: on the clean training images, 0 .. 1; None unless asked for.
-        mixed_accuracy: on the augmented training images of the last epoch, each hit counted by the
-            share of the class that was predicted.
-        train_loss: mean over the last epoch.
-        images_per_second: augmented and trained, over all epochs, without measuring.
-        seconds: training and measuring.
-        epochs: finished epochs.
-        parameters: trainable numbers in the model.
-        initial_digest: of the initial weights.
-        order_digest: of the image indices of all finished epochs, in order.
-        interrupted: stopped by Ctrl-C; everything above is of the finished epochs.
-        history: one row for each epoch.
-        model: the network as measured (averaged weights, where asked for).
-    """
-
-    test_accuracy: float
-    train_accuracy: float | None
-    mixed_accuracy: float
-    train_loss: float
-    images_per_second: float
-    seconds: float
-    epochs: int
-    parameters: int
-    initial_digest: str
-    order_digest: str
-    interrupted: bool
-    history: list[dict[str, Any]] = field(repr=False)
-    model: nn.Module | None = field(default=None, repr=False)
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything but the network and the history."""
-        shown = {k: v for k, v in vars(self).items() if k not in ("model", "history")}
-        return dict(shown)
 
 
 def make_fabric(config: TrainConfig) -> Any:
@@ -172,7 +130,7 @@ class _Run:
     ) -> None:
         self.config, self.data, self.seed, self.fabric = config, data, seed, fabric
         self.eval_policy = eval_policy
-        self.initial_digest = digest(network)
+        self.initial_digest = weights_digest(network)
         self.identity = _identity(config, policy, seed)
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
         network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
@@ -247,7 +205,7 @@ class _Run:
             "images_per_second": seen * self.fabric.world_size / seconds,
             "train_seconds": seconds,
             "seconds": time.perf_counter() - start,
-            "order": _hash(self.feed.order(number)),
+            "order": array_digest(self.feed.order(number)),
         }
         self.history.append(row)
 
@@ -362,7 +320,9 @@ class _Run:
             epochs=len(done),
             parameters=sum(p.numel() for p in self.network.parameters() if p.requires_grad),
             initial_digest=self.initial_digest,
-            order_digest=_hash(np.frombuffer("".join(r["order"] for r in done).encode(), np.uint8)),
+            order_digest=array_digest(
+                np.frombuffer("".join(r["order"] for r in done).encode(), np.uint8)
+            ),
             interrupted=interrupted,
             history=done,
             model=self.average.module if self.average is not None else self.network,
@@ -398,16 +358,3 @@ def _check_size(data: TrainTest, policy: mw.Policy) -> None:
             f"Training needs images of one size, got {policy!r}, which may give several. "
             "Add Resize((H, W)) at its end."
         )
-
-
-def digest(model: nn.Module) -> str:
-    """Sixteen hexadecimal digits that stand for a model's weights, names and buffers."""
-    parts = hashlib.blake2b(digest_size=8)
-    for name, value in model.state_dict().items():
-        parts.update(name.encode())
-        parts.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return parts.hexdigest()
-
-
-def _hash(array: np.ndarray) -> str:
-    return hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=8).hexdigest()
