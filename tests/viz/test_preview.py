@@ -53,6 +53,11 @@ def test_measure_ignores_tone_before_the_mix_and_fill() -> None:
     np.testing.assert_allclose(measured_shares(plan), labels(plan), atol=1e-5)
 
 
+def test_measure_ignores_tone_after_the_mix() -> None:
+    policy = mw.Policy(mw.CutMix(alpha=1.0), mw.Invert(), mw.Brightness((0.5, 0.5)))
+    assert check_samples(draw_samples(policy, images(), copies=2)).ok
+
+
 def test_measure_leaves_out_the_fill_after_the_mix() -> None:
     """Half the canvas shifted out of sight and filled with white: what is left is 3 : 1."""
     shift = mw.Edit.nothing(np.array([[4, 8]] * 2))

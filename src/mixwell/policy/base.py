@@ -142,7 +142,21 @@ def sample_op(op: Op, rows: Rows) -> Edit | Mix:
 def chained_size(op: Op, size: OutSize) -> OutSize:
     """Output size of an op that happens with chance `p`."""
     after = op.out_size(size)
-    return after if op.p == 1.0 or after == size else "variable"
+    return after if op.p == 1.0 or _kept(size, after, op.out_size(_PROBE)) else "variable"
+
+
+def unsure_size(op: Op, size: OutSize) -> OutSize:
+    """Output size when it is open whether an op, `p` included, takes part at all."""
+    after = chained_size(op, size)
+    return after if _kept(size, after, chained_size(op, _PROBE)) else "variable"
+
+
+_PROBE = (12345, 54321)
+
+
+def _kept(size: OutSize, after: OutSize, probed: OutSize) -> bool:
+    """Whether an op keeps the size: of "uniform", only what it does to a known size can tell."""
+    return after == size and (size != "uniform" or probed == _PROBE)
 
 
 @dataclass(frozen=True, repr=False, init=False)

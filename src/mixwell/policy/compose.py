@@ -9,7 +9,7 @@ import numpy as np
 
 from mixwell._errors import PolicyError
 from mixwell.plan.steps import Edit, Mix, select
-from mixwell.policy.base import Op, OutSize, Rows, chained_size, need, sample_op
+from mixwell.policy.base import Op, OutSize, Rows, chained_size, need, sample_op, unsure_size
 
 
 def _adopt(op: Op, parts: tuple[Op, ...]) -> None:
@@ -63,6 +63,8 @@ class OneOf(Op):
         sizes: set[OutSize] = {chained_size(op, size) for op in self.ops}
         if len(sizes) > 1:
             return "variable"
+        if sizes == {"uniform"} and any(unsure_size(op, size) != size for op in self.ops):
+            return "variable"
         return sizes.pop()
 
 
@@ -99,8 +101,7 @@ class Sometimes(Op):
 
     def out_size(self, size: OutSize) -> OutSize:
         """The op's, if small batches, which it leaves alone, have the same."""
-        after = chained_size(self.op, size)
-        return after if after == size or self.min_batch == 1 else "variable"
+        return chained_size(self.op, size) if self.min_batch == 1 else unsure_size(self.op, size)
 
 
 @final
@@ -194,5 +195,4 @@ class Scheduled(Op):
 
     def out_size(self, size: OutSize) -> OutSize:
         """The op's, if being off leaves the size the same."""
-        after = chained_size(self.op, size)
-        return after if after == size else "variable"
+        return unsure_size(self.op, size)

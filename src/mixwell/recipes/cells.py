@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 import mixwell as mw
 from mixwell.recipes.classify import write_json
 from mixwell.recipes.config import TrainConfig, as_json
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One policy to compare: what it is called and what it is."""
-
-    name: str
-    policy: mw.Policy
+from mixwell.recipes.grid import Candidate
 
 
 class Cells:
@@ -64,4 +58,5 @@ _FREE = {"data_dir", "download", "num_workers", "threads", "devices", "num_nodes
 
 def _settings(config: TrainConfig) -> dict[str, Any]:
     """What two cells must share to stand in one table."""
-    return {k: v for k, v in as_json(config).items() if k not in _NOT_TRAINING | _FREE}
+    shared = {k: v for k, v in as_json(config).items() if k not in _NOT_TRAINING | _FREE}
+    return shared | {"mixwell": mw.__version__, "torch": torch.__version__}

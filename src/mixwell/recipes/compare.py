@@ -15,7 +15,6 @@ each run records digests of its initial weights and of its order.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,10 +24,11 @@ import torch
 
 import mixwell as mw
 from mixwell.recipes import report
-from mixwell.recipes.cells import Candidate, Cells
+from mixwell.recipes.cells import Cells
 from mixwell.recipes.classify import cpu_threads, write_json
 from mixwell.recipes.config import TrainConfig, as_json, policies_for, resolved, subset
 from mixwell.recipes.data import TrainTest, load_dataset
+from mixwell.recipes.grid import Candidate, check_names, expanded, named
 from mixwell.recipes.loop import make_fabric, train
 from mixwell.recipes.progress import Shown
 from mixwell.recipes.stats import Interval, interval, paired
@@ -120,12 +120,12 @@ class Comparison:
         rows: one for each finished run.
         summaries: one for each policy with a finished run.
         planned: runs asked for.
+        failed: runs whose loss was no longer a number, and what was said of it.
         train_images: number of training images used.
         test_images: number of test images.
-        classes: class names.
-        parameters: trainable numbers in the model.
         device: what it ran on.
         out: the folder.
+        candidates: the policies, in order.
     """
 
     config: CompareConfig
@@ -133,18 +133,17 @@ class Comparison:
     rows: list[dict[str, Any]]
     summaries: list[Summary]
     planned: int
+    failed: list[str]
     train_images: int
     test_images: int
-    classes: tuple[str, ...]
-    parameters: int
     device: str
     out: Path
     candidates: list[Candidate] = field(default_factory=list, repr=False)
 
     @property
     def interrupted(self) -> bool:
-        """Whether runs are missing."""
-        return len(self.rows) < self.planned
+        """Whether runs are missing that did not fail."""
+        return len(self.rows) + len(self.failed) < self.planned
 
 
 def compare(config: CompareConfig) -> Comparison:
@@ -164,7 +163,7 @@ def compare(config: CompareConfig) -> Comparison:
     data = load_dataset(config.data, config.data_dir, config.download)
     data = subset(data, config.train_fraction)
     candidates, eval_policy = _candidates(config, data)
-    _baseline(config, candidates)  # refuse a wrong one before hours of training
+    baseline = check_names(candidates, config.baseline)
     out = Path(config.out or "")
     fabric = make_fabric(config)
     chief = fabric.is_global_zero
@@ -175,6 +174,7 @@ def compare(config: CompareConfig) -> Comparison:
         config.epochs or 1, len(candidates) * len(config.seeds), quiet=config.quiet or not chief
     )
     rows: list[dict[str, Any]] = []
+    failed: list[str] = []
     with cpu_threads(config.threads), shown.live(), contextlib.suppress(KeyboardInterrupt):
         for seed, candidate in itertools.product(config.seeds, candidates):
             shown.begin(f"{candidate.name}, seed {seed}")
@@ -182,42 +182,35 @@ def compare(config: CompareConfig) -> Comparison:
             if row is not None:
                 shown.skip()
             else:
-                row = _run(config, data, candidate, eval_policy, seed, cells, shown, fabric)
+                try:
+                    row = _run(config, data, candidate, eval_policy, seed, cells, shown, fabric)
+                except FloatingPointError as error:
+                    failed.append(f"{shown.title}: {error}")
+                    shown.say(failed[-1])
+                    continue
             if row is None:
                 break
             rows.append(row)
             check_pairs(rows)
             shown.end(row)
-    comparison = _comparison(config, data, candidates, rows, fabric)
-    if chief:
-        report.write(comparison, data)
-        for line in report.lines(comparison):
-            shown.say(line)
-    return comparison
-
-
-def _comparison(
-    config: CompareConfig,
-    data: TrainTest,
-    candidates: list[Candidate],
-    rows: list[dict[str, Any]],
-    fabric: Any,
-) -> Comparison:
-    baseline = _baseline(config, candidates)
-    return Comparison(
+    comparison = Comparison(
         config=config,
         baseline=baseline,
         rows=rows,
         summaries=summarise(rows, baseline),
         planned=len(candidates) * len(config.seeds),
+        failed=failed,
         train_images=len(data.train),
         test_images=len(data.test),
-        classes=data.classes,
-        parameters=rows[0]["parameters"] if rows else 0,
         device=_device(fabric),
-        out=Path(config.out or ""),
+        out=out,
         candidates=candidates,
     )
+    if chief:
+        report.write(comparison, data)
+        for line in report.lines(comparison):
+            shown.say(line)
+    return comparison
 
 
 def _filled(config: CompareConfig) -> CompareConfig:
@@ -237,56 +230,12 @@ def _candidates(config: CompareConfig, data: TrainTest) -> tuple[list[Candidate]
         name, code = named(text)
         policy, eval_policy = policies_for(config, data, code)
         found += expanded(Candidate(name, policy), config.grid or {})
-    if config.grid and len(found) == len(config.policies) and _combinations(config.grid) > 1:
+    if config.grid and [c.name for c in found] == [named(text)[0] for text in config.policies]:
         raise mw.PolicyError(
             f"A grid over {', '.join(config.grid)} needs a policy with an op that has these "
             f"fields, got {', '.join(config.policies)}. Add one, such as randaugment."
         )
     return found, eval_policy
-
-
-def named(text: str) -> tuple[str, str]:
-    """``"mild=Policy(...)"`` as its name and its code; other texts are their own names."""
-    name, equals, code = text.partition("=")
-    return (name, code) if equals and name.isidentifier() else (text, text)
-
-
-def _combinations(grid: dict[str, list[float]]) -> int:
-    count = 1
-    for values in grid.values():
-        count *= len(values)
-    return count
-
-
-def expanded(candidate: Candidate, grid: dict[str, list[float]]) -> list[Candidate]:
-    """The candidate in all combinations of the grid, or alone where no op has all the fields."""
-    fits = [
-        bool(grid) and set(grid) <= {field.name for field in dataclasses.fields(op)}
-        for op in candidate.policy.ops
-    ]
-    if not any(fits):
-        return [candidate]
-    made = []
-    for values in itertools.product(*grid.values()):
-        chosen: dict[str, Any] = dict(zip(grid, values, strict=True))
-        ops = [
-            dataclasses.replace(op, **chosen) if fit else op
-            for op, fit in zip(candidate.policy.ops, fits, strict=True)
-        ]
-        words = " ".join(f"{name}={value}" for name, value in chosen.items())
-        made.append(Candidate(f"{candidate.name} {words}", mw.Policy(*ops)))
-    return made
-
-
-def _baseline(config: CompareConfig, candidates: list[Candidate]) -> str:
-    names = [candidate.name for candidate in candidates]
-    baseline = config.baseline or names[0]
-    if baseline not in names:
-        raise mw.PolicyError(
-            f"The baseline must be one of the policies compared ({', '.join(names)}), got "
-            f"{baseline!r}. Add it to the policies."
-        )
-    return baseline
 
 
 def _run(

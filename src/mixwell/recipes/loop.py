@@ -306,6 +306,7 @@ class _Run:
     def result(self, interrupted: bool) -> Result:
         """What the finished epochs gave."""
         done, last = self.history, self.history[-1] if self.history else {}
+        order = "".join(row["order"] for row in done)
         measured = [row["test_accuracy"] for row in done if row["test_accuracy"] is not None]
         train_seconds = sum(row["train_seconds"] for row in done)
         images = sum(row["images_per_second"] * row["train_seconds"] for row in done)
@@ -320,9 +321,7 @@ class _Run:
             epochs=len(done),
             parameters=sum(p.numel() for p in self.network.parameters() if p.requires_grad),
             initial_digest=self.initial_digest,
-            order_digest=array_digest(
-                np.frombuffer("".join(r["order"] for r in done).encode(), np.uint8)
-            ),
+            order_digest=array_digest(np.frombuffer(order.encode(), np.uint8)),
             interrupted=interrupted,
             history=done,
             model=self.average.module if self.average is not None else self.network,

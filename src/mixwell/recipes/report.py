@@ -60,6 +60,7 @@ def as_dict(comparison: Comparison, about: dict[str, str]) -> dict[str, Any]:
         "baseline": comparison.baseline,
         "finished": len(comparison.rows),
         "planned": comparison.planned,
+        "failed": comparison.failed,
         "train_images": comparison.train_images,
         "test_images": comparison.test_images,
         "summaries": [asdict(summary) for summary in comparison.summaries],
@@ -176,7 +177,7 @@ def notes(comparison: Comparison) -> list[str]:
     told = [
         f"{config.data}: {used}; {comparison.test_images:,} test images, so one image is "
         f"{100 / comparison.test_images:.2f} points.",
-        f"{config.model} ({comparison.parameters:,} parameters), {config.epochs} epochs, batch "
+        f"{config.model}{_parameters(comparison)}, {config.epochs} epochs, batch "
         f"{config.batch_size}, {config.optimizer}, {config.schedule}, peak learning rate "
         f"{config.lr:g}. All policies share these; a policy may do better with others, and strong "
         "augmentation usually needs more epochs.",
@@ -186,10 +187,15 @@ def notes(comparison: Comparison) -> list[str]:
         "Training accuracy is measured on clean training images after the last epoch. images/s "
         "counts augmenting and training, on a machine that may have had other work.",
     ]
+    told[:0] = [f"Failed: {text}" for text in comparison.failed]
     if comparison.interrupted:
         done = f"{len(comparison.rows)} of {comparison.planned} runs are finished"
         told.insert(0, f"Incomplete: {done}; resume continues with the others.")
     return told
+
+
+def _parameters(comparison: Comparison) -> str:
+    return f" ({comparison.rows[0]['parameters']:,} parameters)" if comparison.rows else ""
 
 
 def _about_intervals(n: int) -> str:

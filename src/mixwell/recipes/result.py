@@ -25,7 +25,7 @@ class Result:
         epochs: finished epochs.
         parameters: trainable numbers in the model.
         initial_digest: of the initial weights.
-        order_digest: of the image indices of all finished epochs, in order.
+        order_digest: of the image indices of all finished epochs, in order; the first process's.
         interrupted: stopped by Ctrl-C; everything above is of the finished epochs.
         history: one row for each epoch.
         model: the network as measured (averaged weights, where asked for).

@@ -1,0 +1,79 @@
+"""From texts to the policies of a comparison: names, and values of ops' fields in combination."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mixwell as mw
+
+Grid = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One policy to compare: what it is called and what it is."""
+
+    name: str
+    policy: mw.Policy
+
+
+def named(text: str) -> tuple[str, str]:
+    """``"mild=Policy(...)"`` as its name and its code; other texts are their own names."""
+    name, equals, code = text.partition("=")
+    return (name, code) if equals and name.isidentifier() else (text, text)
+
+
+def expanded(candidate: Candidate, grid: Grid) -> list[Candidate]:
+    """The candidate in all combinations of the grid.
+
+    Args:
+        candidate: a policy.
+        grid: values by field; an op takes them if it has all the fields, also inside `Sometimes`,
+            `OneOf` and the like.
+
+    Returns:
+        One candidate for each combination, or the given one alone where no op has the fields.
+    """
+    made = []
+    for values in itertools.product(*grid.values()):
+        chosen = dict(zip(grid, values, strict=True))
+        policy = mw.Policy(*(_with(op, chosen) for op in candidate.policy.ops))
+        words = " ".join(f"{name}={value}" for name, value in chosen.items())
+        made.append(Candidate(f"{candidate.name} {words}", policy))
+    untouched = all(repr(other.policy) == repr(candidate.policy) for other in made)
+    return [candidate] if untouched else made
+
+
+def _with(op: Any, chosen: dict[str, Any]) -> Any:
+    """The op with the fields' new values, there or in the ops inside it."""
+    own = {field.name: getattr(op, field.name) for field in dataclasses.fields(op)}
+    if chosen and set(chosen) <= set(own):
+        return dataclasses.replace(op, **chosen)
+    if "ops" in own:
+        inner = [_with(part, chosen) for part in own.pop("ops")]
+        return type(op)(*inner, **own)
+    if "op" in own:
+        return dataclasses.replace(op, op=_with(op.op, chosen))
+    return op
+
+
+def check_names(candidates: Sequence[Candidate], baseline: str | None) -> str:
+    """The baseline's name, the first candidate's when None is given.
+
+    Raises:
+        PolicyError: two candidates share a name, or the baseline is none of them.
+    """
+    names = [candidate.name for candidate in candidates]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise mw.PolicyError(f"Policies need names of their own, got {', '.join(twice)} twice.")
+    if baseline is not None and baseline not in names:
+        raise mw.PolicyError(
+            f"The baseline must be one of the policies compared ({', '.join(names)}), got "
+            f"{baseline!r}. Add it to the policies."
+        )
+    return baseline or names[0]
