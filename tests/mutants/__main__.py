@@ -50,9 +50,21 @@ def caught_by(fault: Fault) -> str | None:
         package = Path(folder) / "mixwell"
         shutil.copytree(ROOT / "src" / "mixwell", package)
         plant(fault, package)
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "--no-header",
+            "-p",
+            "no:cacheprovider",
+        ]
         command += ["-W", "default", *fault.tests]
-        env = os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+        env = os.environ | {
+            "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     if done.returncode not in (0, 1, 2):
         raise SystemExit(f"{fault.name}: pytest did not run:\n{done.stdout}{done.stderr}")

@@ -144,7 +144,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "randaugment: translation rounded, not cut",
         "policy/auto.py",
-        "np.trunc(t * most)",
+        "np.trunc(t * most + 1e-6)",
         "np.rint(t * most)",
         POLICY,
     ),

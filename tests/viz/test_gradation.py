@@ -35,10 +35,11 @@ def bar_share(page: Image.Image, step: int) -> float:
 
 
 def box(share: float) -> tuple[slice, slice]:
-    """The centred square of a share of the area."""
-    side = round(SIDE * share**0.5)
-    start = (SIDE - side) // 2
-    return slice(start, start + side), slice(start, start + side)
+    """The centred box of whole pixels that is nearest to a share of the area."""
+    height = round(SIDE * share**0.5)
+    width = round(SIDE * SIDE * share / height)
+    top, left = (SIDE - height) // 2, (SIDE - width) // 2
+    return slice(top, top + height), slice(left, left + width)
 
 
 def test_mixup_shows_the_weighted_sum() -> None:
@@ -72,8 +73,13 @@ def test_bar_says_what_the_pixels_show(kind: str) -> None:
 def test_shares_run_from_a_tenth_to_nine_tenths(kind: str) -> None:
     _, shares = gradation_plan((100, 100), kind).sources()
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-12)
-    # A box of whole pixels misses the wished area by at most half a pixel's edge: 1 %.
-    np.testing.assert_allclose(shares[:, 1], SECOND, atol=0.01)
+    # The width of a box of whole pixels is off by half a pixel of 100 at most.
+    np.testing.assert_allclose(shares[:, 1], SECOND, atol=0.005)
+
+
+def test_small_images_never_lose_one_of_the_two() -> None:
+    _, shares = gradation_plan((8, 8), "cutmix").sources()
+    assert (np.diff(shares[:, 1]) > 0).all() and 0 < shares[0, 1] < shares[-1, 1] < 1
 
 
 def test_number_of_steps_sets_the_width() -> None:

@@ -215,6 +215,9 @@ class Affine(EditOp):
 class Perspective(EditOp):
     """Pull the four corners inwards by drawn amounts, as torchvision's RandomPerspective.
 
+    From a distortion of 0.47 on, some draws would bring the horizon into the picture (0.4 % at 0.6,
+    20 % at 0.8); they are scaled down to a distortion of 0.45, at which none can.
+
     Args:
         distortion: largest pull of a corner as a share of half the side, 0 .. 0.95.
         interp: "nearest", "bilinear" or "bicubic".
@@ -235,13 +238,22 @@ class Perspective(EditOp):
 
     def sample(self, rows: Rows) -> Edit:
         """A projective WARP from the drawn corners."""
-        h, w = rows.size_hw[:, 0] / 1.0, rows.size_hw[:, 1] / 1.0
-        zero = np.zeros_like(w)
-        x, y = np.stack([zero, w, w, zero], 1), np.stack([zero, zero, h, h], 1)
         pull = rows.draws.uniforms("pull", 8, 0.0, self.distortion / 2)
-        inward_x = np.array([1, -1, -1, 1]) * pull[:, :4] * w[:, None]
-        inward_y = np.array([1, 1, -1, -1]) * pull[:, 4:] * h[:, None]
-        corners = np.stack([x, y], axis=-1)
-        moved = np.stack([x + inward_x, y + inward_y], axis=-1)
-        m = g.quad_to_quad(corners, moved)
+        m, depth = _pulled(rows, pull)
+        horizon = depth < 0.01
+        if horizon.any():
+            m, _ = _pulled(rows, np.where(horizon[:, None], pull * 0.45 / self.distortion, pull))
         return warp(rows, m, interp=self.interp, fill=self.fill)
+
+
+def _pulled(rows: Rows, pull: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`dst_to_src` [N, 3, 3] from pulls [N, 8], and the least depth of an output corner [N]."""
+    h, w = rows.size_hw[:, 0] / 1.0, rows.size_hw[:, 1] / 1.0
+    zero = np.zeros_like(w)
+    x, y = np.stack([zero, w, w, zero], 1), np.stack([zero, zero, h, h], 1)
+    inward_x = np.array([1, -1, -1, 1]) * pull[:, :4] * w[:, None]
+    inward_y = np.array([1, 1, -1, -1]) * pull[:, 4:] * h[:, None]
+    corners = np.stack([x, y], axis=-1)
+    m = g.quad_to_quad(corners, np.stack([x + inward_x, y + inward_y], axis=-1))
+    depth = m[:, 2, :1] * x + m[:, 2, 1:2] * y + m[:, 2, 2:]
+    return m, depth.min(axis=1)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -169,37 +170,23 @@ def compare(config: CompareConfig) -> Comparison:
     chief = fabric.is_global_zero
     if chief:
         write_json(out / "config.json", as_json(config))
-    cells = Cells(out / "cells", config.resume, chief)
     shown = Shown(
         config.epochs or 1, len(candidates) * len(config.seeds), quiet=config.quiet or not chief
     )
+    cells = Cells(out / "cells", config.resume, chief)
+    work = _Work(config, data, eval_policy, cells, shown, fabric)
     rows: list[dict[str, Any]] = []
-    failed: list[str] = []
     with cpu_threads(config.threads), shown.live(), contextlib.suppress(KeyboardInterrupt):
-        for seed, candidate in itertools.product(config.seeds, candidates):
-            shown.begin(f"{candidate.name}, seed {seed}")
-            row = cells.load(candidate, seed, config)
-            if row is not None:
-                shown.skip()
-            else:
-                try:
-                    row = _run(config, data, candidate, eval_policy, seed, cells, shown, fabric)
-                except FloatingPointError as error:
-                    failed.append(f"{shown.title}: {error}")
-                    shown.say(failed[-1])
-                    continue
-            if row is None:
-                break
+        for row in work.rows(candidates):
             rows.append(row)
             check_pairs(rows)
-            shown.end(row)
     comparison = Comparison(
         config=config,
         baseline=baseline,
         rows=rows,
         summaries=summarise(rows, baseline),
         planned=len(candidates) * len(config.seeds),
-        failed=failed,
+        failed=work.failed,
         train_images=len(data.train),
         test_images=len(data.test),
         device=_device(fabric),
@@ -238,35 +225,55 @@ def _candidates(config: CompareConfig, data: TrainTest) -> tuple[list[Candidate]
     return found, eval_policy
 
 
-def _run(
-    config: CompareConfig,
-    data: TrainTest,
-    candidate: Candidate,
-    eval_policy: mw.Policy,
-    seed: int,
-    cells: Cells,
-    shown: Shown,
-    fabric: Any,
-) -> dict[str, Any] | None:
-    """Train one cell; None when it was interrupted."""
-    result = train(
-        config,
-        data,
-        candidate.policy,
-        eval_policy=eval_policy,
-        seed=seed,
-        checkpoint=cells.path(candidate, seed, ".pt"),
-        save_every=10.0,
-        resume=config.resume,
-        on_epoch=shown.step,
-        fabric=fabric,
-    )
-    if result.interrupted:
-        return None
-    row = {"policy": candidate.name, "code": repr(candidate.policy), "seed": seed}
-    row |= {k: v for k, v in result.as_json().items() if k != "interrupted"}
-    cells.save(candidate, seed, config, row)
-    return row
+@dataclass
+class _Work:
+    """What all runs share."""
+
+    config: CompareConfig
+    data: TrainTest
+    eval_policy: mw.Policy
+    cells: Cells
+    shown: Shown
+    fabric: Any
+    failed: list[str] = field(default_factory=list)
+
+    def rows(self, candidates: list[Candidate]) -> Iterator[dict[str, Any]]:
+        """All runs, seed by seed, so that what is finished when one stops is paired."""
+        for seed, candidate in itertools.product(self.config.seeds, candidates):
+            self.shown.begin(f"{candidate.name}, seed {seed}")
+            row = self.cells.load(candidate, seed, self.config)
+            if row is not None:
+                self.shown.skip()
+            else:
+                try:
+                    row = self.run(candidate, seed)
+                except FloatingPointError as error:
+                    self.failed.append(f"{candidate.name}, seed {seed}: {error}")
+                    self.shown.say(self.failed[-1])
+                    continue
+            self.shown.end(row)
+            yield row
+
+    def run(self, candidate: Candidate, seed: int) -> dict[str, Any]:
+        """Train one policy with one seed and keep its figures."""
+        result = train(
+            self.config,
+            self.data,
+            candidate.policy,
+            eval_policy=self.eval_policy,
+            seed=seed,
+            checkpoint=self.cells.path(candidate, seed, ".pt"),
+            save_every=10.0,
+            resume=self.config.resume,
+            on_epoch=self.shown.step,
+            fabric=self.fabric,
+        )
+        if result.interrupted:
+            raise KeyboardInterrupt
+        row = {"policy": candidate.name, "code": repr(candidate.policy), "seed": seed}
+        row |= {k: v for k, v in result.as_json().items() if k != "interrupted"}
+        self.cells.save(candidate, seed, self.config, row)
+        return row
 
 
 def check_pairs(rows: list[dict[str, Any]]) -> None:
@@ -324,4 +331,4 @@ def summarise(rows: list[dict[str, Any]], baseline: str) -> list[Summary]:
 def _device(fabric: Any) -> str:
     if fabric.device.type == "cuda":
         return f"{fabric.world_size} x {torch.cuda.get_device_name(fabric.device)}"
-    return f"{fabric.world_size} x {fabric.device.type}"
+    return fabric.device.type if fabric.world_size == 1 else f"{fabric.world_size} processes"

@@ -29,7 +29,7 @@ def gradation_plan(size_hw: tuple[int, int], kind: str = "mixup", steps: int = 9
     Args:
         size_hw: height and width of both images, px.
         kind: `"mixup"` adds them with the two weights; `"cutmix"` pastes a centred box of the
-            second, whose sides are rounded to whole pixels, onto the first.
+            second onto the first; its sides are whole pixels, its shape nearly the image's.
         steps: number of outputs.
 
     Raises:
@@ -50,8 +50,9 @@ def gradation_plan(size_hw: tuple[int, int], kind: str = "mixup", steps: int = 9
         mix.rect_px[:, 1] = mix.rect_px[:, 0]
     else:
         mix.mode[:, 1], mix.weight[:, 1] = MixMode.PASTE, 1.0
-        side = np.sqrt(second)
-        box_hw = np.rint(side[:, None] * [height, width]).astype(np.int32)
+        box_h = np.rint(np.sqrt(second) * height).clip(1, height)
+        box_w = np.rint(second * height * width / box_h).clip(1, width)
+        box_hw = np.stack([box_h, box_w], axis=1).astype(np.int32)
         start = ([height, width] - box_hw) // 2
         mix.rect_px[:, 1] = np.concatenate([start, start + box_hw], axis=1)[:, [1, 0, 3, 2]]
     return Plan(in_hw=np.array([[height, width]] * 2), steps=(mix,))

@@ -116,9 +116,10 @@ def soft_label(plan: Plan, output: int, names: Sequence[str]) -> dict[str, float
     """Shares of one output by label name; equal labels are added up."""
     rows, shares = plan.sources()
     label: dict[str, float] = {}
-    for row, share in zip(rows[output].tolist(), shares[output].tolist(), strict=True):
+    for row, share in zip(rows[output], shares[output], strict=True):
         if share > 0:
-            label[names[row]] = label.get(names[row], 0.0) + share
+            name = names[int(row)]
+            label[name] = label.get(name, 0.0) + float(share)
     return label
 
 
