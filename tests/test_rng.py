@@ -216,10 +216,10 @@ def test_uniform_is_uniform():
 @pytest.mark.parametrize("along", ["index", "epoch", "copy", "seed", "name", "path", "step"])
 def test_numbers_are_uniform_along_every_part_of_the_key(along):
     """The part that varies is all that differs between successive numbers."""
+    text = along in ("name", "path")
     answers = [
-        _answer(**{along: f"{along}{i}" if along in ("name", "path") else i}, per_batch=on)
+        _answer(**{along: f"{along}{i}" if text else i}, per_batch=along == "step")
         for i in range(1500)
-        for on in [along == "step"]
     ]
     unit = np.array(answers) / 2.0**32
     assert stats.kstest(unit.ravel(), "uniform").pvalue > CHANCE

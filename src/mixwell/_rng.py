@@ -79,7 +79,7 @@ class Keys:
         step: what numbers this batch within the epoch on this rank (a counter, or the position of
             the batch's first sample); only draws about the batch as a whole use it.
         rank: the process's rank; only draws about the batch as a whole use it.
-        progress: share of the training done, 0 .. 1, for schedules.
+        progress: share of the training done, 0 .. 1, for schedules; None where it is not known.
     """
 
     index: np.ndarray
@@ -87,7 +87,7 @@ class Keys:
     epoch: int = 0
     step: int = 0
     rank: int = 0
-    progress: float = 0.0
+    progress: float | None = None
 
     def __post_init__(self) -> None:
         """Normalise the arrays and check their ranges."""

@@ -260,9 +260,13 @@ class Augment:
         worker = get_worker_info()
         if worker is None:
             return keys
-        return Keys(keys.index, epoch=worker.seed % 2**32, copy=np.array([worker.id % 2**16]))
+        index = (keys.index + (worker.seed - worker.id)) % 2**32
+        return Keys(index, copy=np.array([worker.id % 2**16]), epoch=keys.epoch)
 
     def _next_keys(self, count: int) -> Keys:
+        """The next rows in call order; evaluation does not move the count of training."""
+        if not self.training:
+            return Keys(np.arange(count), epoch=self.epoch)
         start, self.position = self.position, self.position + count
         return Keys(np.arange(start, start + count), epoch=self.epoch, step=start)
 

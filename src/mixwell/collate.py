@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch.utils.data import default_collate
 
@@ -61,6 +62,9 @@ class Collate:
         images = as_batch([image for image, _, _ in parts])
         labels = [label for _, label, _ in parts]
         labels = None if any(label is None for label in labels) else default_collate(labels)
+        arrays = isinstance(images, list) and images and isinstance(images[0], np.ndarray)
+        if arrays and isinstance(labels, torch.Tensor):
+            labels = labels.numpy()
         rest = default_collate([rest for _, _, rest in parts]) if parts and parts[0][2] else {}
         plan = self.augment.plan(image_sizes(images), keys_of([keyed.key for keyed in samples]))
         planned = Planned(images, labels, plan, rest, self.stack)

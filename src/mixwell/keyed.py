@@ -14,6 +14,7 @@ share and nothing to switch: schedules hold with persistent workers, on every ra
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -161,7 +162,7 @@ class KeyedSampler(Sampler[Key]):
         self._sampler = source if isinstance(source, Sampler) else None
         if self._sampler is not None and shuffle:
             raise PolicyError("KeyedSampler: a sampler has its own order; leave shuffle off.")
-        self._length: int = source if isinstance(source, int) else len(source)  # type: ignore
+        self._length: int = int(source) if isinstance(source, Integral) else len(source)
         self.epochs, self.shuffle, self.seed = epochs, shuffle, seed
         self.rank, self.world_size, self.drop_last = rank, world_size, drop_last
         self.epoch = 0

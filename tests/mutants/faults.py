@@ -78,10 +78,13 @@ FAULTS: tuple[Fault, ...] = (
         POLICY,
     ),
     Fault(
-        "share: chained mixes overwrite instead of multiplying",
-        "plan/plan.py",
-        "(outer[:, :, None] * shares[step.source])",
-        "(outer[:, :, None] * np.ones_like(shares)[step.source])",
+        "share: a cut of a cut taken for its mean",
+        "plan/shares.py",
+        "cells = cells.mixed(step)",
+        (
+            "size = np.stack([cells.ys[:, -1], cells.xs[:, -1]], axis=1)\n"
+            "            cells = Cells.whole(cells.rows, cells.shares(), size).mixed(step)"
+        ),
         PLAN,
     ),
     Fault(

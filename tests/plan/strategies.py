@@ -60,6 +60,14 @@ def entries_of(mix: Mix, output: int) -> list[tuple[int, float, tuple[int, int, 
     ]
 
 
+def full_entries_of(mix: Mix, output: int) -> list[tuple]:
+    """The same with the source row in front and the offset behind."""
+    return [
+        (int(mix.source[output, s]), *entry, tuple(mix.offset_px[output, s].tolist()))
+        for s, entry in enumerate(entries_of(mix, output))
+    ]
+
+
 def edit_of(size_hw, *slots: tuple) -> Edit:
     """One edit for all rows from (code, parameters) slots; a third entry is the new size."""
     size_hw = np.asarray(size_hw, np.int32).reshape(-1, 2)

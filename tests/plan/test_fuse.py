@@ -322,5 +322,5 @@ def test_mixes_and_labels_are_untouched():
 def test_nothing_to_fuse():
     for p in (plan(HW, []), plan(HW, [slot(Code.INVERT)] * 2), Plan(np.empty((0, 2)), ())):
         assert p.fused().digest() == p.digest()
-    none = edit(np.empty((0, 2)), []).padded(0)
+    none = edit(np.empty((0, 2)), [])
     assert len(Plan(np.empty((0, 2)), (none,)).fused()) == 0

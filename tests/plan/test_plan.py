@@ -14,11 +14,13 @@ from mixwell._rng import Keys
 from mixwell.plan import Code, Edit, Interp, Mix, MixMode, Plan
 from mixwell.plan import plan as home
 from mixwell.plan.steps import select
+from tests.oracles import labels as labels_oracle
 from tests.oracles import policy as oracle
 from tests.plan.strategies import (
     FLIP_8,
     edit_of,
     entries_of,
+    full_entries_of,
     long_plan,
     mixed_plans,
 )
@@ -49,19 +51,19 @@ def test_shares_are_counted_pixels(plan):
         assert shares[b].sum() == pytest.approx(float(sum(expected)), abs=1e-15)
 
 
-@given(mixed_plans(steps=2))
-def test_chained_mixes_multiply_their_shares(plan):
-    inner, outer = plan.steps
-    for b in range(len(plan)):
-        expected: dict[int, float] = {}
-        second = oracle.painted_shares(entries_of(outer, b), tuple(outer.canvas_hw[b]))
-        for middle, share in zip(outer.source[b].tolist(), second, strict=True):
-            first = oracle.painted_shares(entries_of(inner, middle), tuple(inner.canvas_hw[middle]))
-            for row, part in zip(inner.source[middle].tolist(), first, strict=True):
-                sample = int(plan.inputs[row])
-                expected[sample] = expected.get(sample, 0.0) + float(share * part)
-        expected = {sample: share for sample, share in expected.items() if share > 0}
-        assert by_sample(plan, b) == pytest.approx(expected, abs=1e-15)
+@given(mixed_plans(steps=2) | mixed_plans(steps=3))
+def test_shares_through_chained_mixes_are_counted_pixels(plan):
+    mixes = [
+        [
+            (full_entries_of(step, b), int(step.canvas_hw[b, 0]), int(step.canvas_hw[b, 1]))
+            for b in range(step.rows)
+        ]
+        for step in plan.steps
+    ]
+    traced = labels_oracle.trace([tuple(hw) for hw in plan.in_hw.tolist()], mixes)
+    for b, shown in enumerate(traced):
+        expected = {int(plan.inputs[row]): float(share) for row, share in shown.items() if share}
+        assert by_sample(plan, b) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_pair_of_the_same_row_keeps_its_whole_share():

@@ -62,7 +62,8 @@ def test_every_bin_is_torchvisions(theirs, older, levels, size_hw, bins):
         np.testing.assert_allclose(ours, expected, rtol=3e-7, atol=2e-5, err_msg=name)
         mirrored = levels.of(name, t, -np.ones(bins), np.full((bins, 2), size_hw))
         centre = 1.0 if name in ENHANCE else 0.0
-        assert np.array_equal(mirrored - centre, (centre - ours) if signed else ours - centre)
+        expected = 2 * centre - ours if signed else ours
+        np.testing.assert_allclose(mirrored, expected, rtol=0, atol=1e-12)
         assert signed == (name in SIGNED + ENHANCE)
 
 

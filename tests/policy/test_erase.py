@@ -76,11 +76,8 @@ def test_cutout_is_the_papers_for_every_pixel(size, size_hw):
 
 def test_cutouts_centre_is_uniform():
     box = edit(Cutout(2), 6000, (9, 14)).param[:, 0, :4]
-    x, y = box[:, 2] - 1, box[:, 3] - 1
-    x, y = (
-        np.where(box[:, 0] == 0, box[:, 2] - 1, box[:, 0] + 1),
-        np.where(box[:, 1] == 0, box[:, 3] - 1, box[:, 1] + 1),
-    )
+    x = np.where(box[:, 0] == 0, box[:, 2] - 1, box[:, 0] + 1)  # a box that is cut off starts at 0
+    y = np.where(box[:, 1] == 0, box[:, 3] - 1, box[:, 1] + 1)
     cells = (y * 14 + x).astype(int)
     assert stats.chisquare(np.bincount(cells, minlength=126)).pvalue > CHANCE
 

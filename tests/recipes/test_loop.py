@@ -270,6 +270,17 @@ def test_presets_never_mirror_digits(data):
     assert "Flip" not in repr(policy)
 
 
+@pytest.mark.parametrize("preset", ["none", "standard", "cutmix", "Policy(HorizontalFlip())"])
+@pytest.mark.parametrize("side", [64, 128])
+def test_folder_images_are_scaled_not_just_cut(data, preset, side):
+    folder = replace(data, train=[], test=[])
+    config = resolved(TrainConfig(data="folder", image_size=side))
+    policy, eval_policy = policies_for(config, folder, preset)
+    first, size = policy.ops[0], (side, side)
+    assert policy.out_size == eval_policy.out_size == size
+    assert isinstance(first, mw.Resize | mw.RandomResizedCrop)
+
+
 def test_subset_is_spread_and_keeps_every_class():
     whole = load_dataset("digits")
     part = subset(whole, 0.05)

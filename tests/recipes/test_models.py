@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+import mixwell as mw
 from mixwell.recipes.data import load_dataset
+from mixwell.recipes.feed import plain_batches
 from mixwell.recipes.models import CifarResNet, ShortcutPad, build_model, model_names
 from tests.data import shared_data
 
@@ -244,15 +246,14 @@ def test_published_weights_load_strictly(name: str):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_accuracy(name: str):
-    """The whole CIFAR-10 test set: proves network, channel order, scale and labels at once."""
+    """The whole CIFAR-10 test set, as the training loop measures it: proves network, channel
+    order, scale, labels and evaluation at once."""
     model = published(name)
     test = load_dataset("cifar10", shared_data("cifar10", "the published accuracy")).test
-    mean = torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)
-    std = torch.tensor([0.229, 0.224, 0.225]).reshape(3, 1, 1)
-    hits = 0
+    options = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "num_classes": 10}
+    batches = plain_batches(
+        test, mw.Policy(), options, batch_size=500, num_workers=0, device=torch.device("cpu")
+    )
     with torch.inference_mode():
-        labels = torch.from_numpy(test.labels)
-        for images, target in zip(test.tensor().split(500), labels.split(500), strict=True):
-            logits = model((images / 255 - mean) / std)
-            hits += int((logits.argmax(1) == target).sum())
+        hits = sum(int((model(images).argmax(1) == target).sum()) for images, target in batches)
     assert 100 * hits / len(test) == pytest.approx(PUBLISHED[name][1], abs=0.005)

@@ -32,7 +32,7 @@ def slot(code, param=(), size=None, interp=BILINEAR, fill=0.0, key=(0, 0, 0, 0))
 def edit(in_hw, rows: list[list[dict]]) -> Edit:
     """An edit from each row's slots; shorter rows get NOTHING."""
     in_hw = np.asarray(in_hw, np.int32).reshape(-1, 2)
-    made = Edit.nothing(in_hw, max((len(r) for r in rows), default=0))
+    made = Edit.nothing(in_hw, max([1, *(len(r) for r in rows)]))
     for n, slots in enumerate(rows):
         size = tuple(in_hw[n])
         for k in range(made.slots):

@@ -44,6 +44,9 @@ STEPS = {
     "blend of cuts": [[COVERED, CUT, BLEND], [BLEND, TWICE, BLEND]],
     "cuts of blends": [[BLEND, TWICE, BLEND], [CUT, COVERED, BLEND]],
     "chain of three": [[BLEND, BLEND, TWICE], [CUT, COVERED, BLEND], [BLEND, TWICE]],
+    "cuts of cuts": [[BLEND, CUT, COVERED], [CUT, COVERED, BLEND]],
+    "cuts three times": [[CUT, CUT, COVERED], [COVERED, CUT, CUT], [BLEND, COVERED, CUT]],
+    "cuts and blends of half-empty": [[HALF_EMPTY, CUT, BLEND], [BLEND, COVERED, HALF_EMPTY]],
 }
 CHAIN = "chain of three"
 ROWS = 3

@@ -71,21 +71,15 @@ class Plan:
     def sources(self) -> tuple[np.ndarray, np.ndarray]:
         """Which input rows each output shows, and by which share.
 
-        Chained mixes multiply their share matrices. Rows of the result sum to 1, except for an
+        Exact through chained mixes (see `plan.shares`). Rows of the result sum to 1, except for an
         output that shows nothing but fill, whose shares are 0.
 
         Returns:
             rows int64 [B, S] and shares float64 [B, S]; unused places have share 0.
         """
-        rows = np.arange(self.rows, dtype=np.int64)[:, None]
-        shares = np.ones((self.rows, 1))
-        for step in self.steps:
-            if isinstance(step, Mix):
-                outer = step.shares()
-                flat = step.rows, outer.shape[1] * rows.shape[1]
-                shares = (outer[:, :, None] * shares[step.source]).reshape(flat)
-                rows = rows[step.source].reshape(flat)
-        return rows, shares
+        from mixwell.plan.shares import sources
+
+        return sources(self.in_hw, self.steps)
 
     def take(self, outputs: Sequence[int] | np.ndarray | slice) -> Plan:
         """The plan of some outputs; input rows that they do not need are left out."""

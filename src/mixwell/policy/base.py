@@ -293,11 +293,14 @@ def _check_common(op: Op) -> None:
             names = get_args(InterpName)
             need(op, value in names, f"interp must be one of {', '.join(names)}", value)
         if f.name == "fill":
-            levels = value if isinstance(value, tuple) else (value,)
-            good = 1 <= len(levels) <= 4 and all(
-                isinstance(v, int | float) and math.isfinite(v) for v in levels
-            )
-            need(op, good, "fill must be a level, or up to four of them", value)
+            need(op, is_fill(value), "fill must be a level, or up to four of them", value)
+
+
+def is_fill(value: object) -> bool:
+    """Whether a value is a `Fill`."""
+    levels = value if isinstance(value, tuple) else (value,)
+    finite = (isinstance(v, int | float) and math.isfinite(v) for v in levels)
+    return 1 <= len(levels) <= 4 and all(finite)
 
 
 def span(value: Span, *, symmetric: bool = False) -> tuple[float, float]:

@@ -177,11 +177,21 @@ class Scheduled(Op):
         need(self, 0 <= low <= high <= top, rule, (self.start, self.stop))
 
     def active(self, rows: Rows) -> bool:
-        """Whether the time of these rows lies within the schedule."""
+        """Whether the time of these rows lies within the schedule.
+
+        Raises:
+            PolicyError: the keys do not say how far the training is.
+        """
         keys = rows.keys
         now = keys.progress if self.by == "progress" else keys.epoch
-        begun = self.start is None or now >= self.start
-        return begun and (self.stop is None or now < self.stop)
+        if now is None and (self.start, self.stop) != (None, None):
+            raise PolicyError(
+                'Scheduled(by="progress") needs keys that know the progress of the training, got '
+                "none. Take keys from a KeyedSampler(..., epochs=E), give Keys(progress=...), or "
+                'schedule by="epoch".'
+            )
+        begun = self.start is None or now >= self.start  # type: ignore[operator]
+        return begun and (self.stop is None or now < self.stop)  # type: ignore[operator]
 
     def gate(self, rows: Rows) -> np.ndarray:
         """Everybody, at the right time, with chance `p`."""

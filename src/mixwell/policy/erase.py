@@ -8,7 +8,7 @@ from typing import Literal, final
 import numpy as np
 
 from mixwell.plan.steps import Code, Edit, EraseUnits, EraseValue
-from mixwell.policy.base import EditOp, Fill, Rows, need, need_span, slot, span
+from mixwell.policy.base import EditOp, Fill, Rows, is_fill, need, need_span, slot, span
 from mixwell.policy.geometry import first_accepted
 
 EraseWith = Fill | Literal["channel", "pixel"]
@@ -31,13 +31,8 @@ def erase(
 
 
 def _check_value(op: RandomErasing | Cutout) -> None:
-    random = op.value in ("channel", "pixel")
-    need(
-        op,
-        random or not isinstance(op.value, str),
-        'value must be level(s), "channel" or "pixel"',
-        op.value,
-    )
+    good = op.value in ("channel", "pixel") or is_fill(op.value)
+    need(op, good, 'value must be level(s), "channel" or "pixel"', op.value)
     need(op, op.units in ("input", "normalized"), 'units: "input" or "normalized"', op.units)
 
 

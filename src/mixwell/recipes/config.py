@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 import mixwell as mw
-from mixwell.policy.presets import parse_policy
+from mixwell.policy.presets import parse_policy, preset_names
 from mixwell.recipes.data import ArraySet, DataError, TrainTest
 from mixwell.recipes.optim import DEFAULT_DECAY, DEFAULT_LR
 
@@ -118,6 +118,7 @@ _SENSIBLE: dict[str, dict[str, Any]] = {
     "cifar100": {"model": "resnet20", "epochs": 15, "batch_size": 128, "lr": 0.3},
     "folder": {"model": "torchvision:resnet18", "epochs": 30, "batch_size": 32, "lr": 0.02},
 }
+LARGEST_OF_ONE_SIZE = 96  # px; presets up to here expect images that have the size already
 _DIRECTED = ("digits",)  # sets whose mirror images are something else
 
 Config = TypeVar("Config", bound=TrainConfig)
@@ -158,7 +159,8 @@ def policies_for(config: TrainConfig, data: TrainTest, text: str) -> tuple[mw.Po
         return parse_policy(text, size=(height, width), flip=flip), mw.Policy()
     size = (config.image_size, config.image_size)
     policy = parse_policy(text, size=size, flip=flip)
-    if not isinstance(policy.out_size, tuple):
+    takes_any_size = text not in preset_names() or config.image_size > LARGEST_OF_ONE_SIZE
+    if not (takes_any_size and isinstance(policy.out_size, tuple)):
         policy = mw.Policy(mw.Resize(size), *policy.ops)
     larger = round(config.image_size * 256 / 224)
     return policy, mw.Policy(mw.Resize(larger), mw.CenterCrop(size))

@@ -187,6 +187,11 @@ def notes(comparison: Comparison) -> list[str]:
         "Training accuracy is measured on clean training images after the last epoch. images/s "
         "counts augmenting and training, on a machine that may have had other work.",
     ]
+    if config.data == "digits":
+        told.append(
+            "The digits show the tool at work. Their default budget was chosen so that policies "
+            "differ; it is no evidence about these policies on other images."
+        )
     told[:0] = [f"Failed: {text}" for text in comparison.failed]
     if comparison.interrupted:
         done = f"{len(comparison.rows)} of {comparison.planned} runs are finished"

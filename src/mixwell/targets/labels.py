@@ -40,6 +40,10 @@ class SparseLabels:
         """The same labels on another device."""
         return SparseLabels(self.classes.to(device), self.shares.to(device))
 
+    def pin_memory(self) -> SparseLabels:
+        """The same labels in page-locked memory; DataLoader calls this."""
+        return SparseLabels(self.classes.pin_memory(), self.shares.pin_memory())
+
     def dense(self, num_classes: int) -> Tensor:
         """float32 [B, num_classes]."""
         out = self.shares.new_zeros((len(self.classes), num_classes))
@@ -134,7 +138,10 @@ def multi_labels(
 
 def class_indices(labels: Any, plan: Plan) -> Tensor:
     """int64 [N] from any form of N whole numbers."""
-    given = torch.as_tensor(labels) if not isinstance(labels, Tensor) else labels
+    try:
+        given = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TargetError(f"labels must be class numbers, got something else: {error}.") from None
     if given.numel() == 0:
         given = given.to(torch.int64)
     if given.shape != (plan.rows,) or given.is_floating_point() or given.is_complex():

@@ -5,7 +5,7 @@ uint8 image tensor ``[C, H, W]`` and its label as an ``int``. Order is fixed by 
 missing, damaged or unexpected raises :class:`DataError`; pickles are read without running them.
 """
 
-from mixwell._errors import DataError
+from mixwell import DataError
 from mixwell.recipes.data.arrays import ArraySet, ImageSet, TrainTest, channel_stats
 from mixwell.recipes.data.byname import dataset_names, load_dataset
 from mixwell.recipes.data.folder import FolderSet

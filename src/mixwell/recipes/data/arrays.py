@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixwell._errors import DataError
+from mixwell import DataError
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from mixwell._errors import DataError
+from mixwell import DataError
 from mixwell.recipes.data.arrays import TrainTest
 from mixwell.recipes.data.cifar import load_cifar
 from mixwell.recipes.data.digits import load_digits

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mixwell._errors import DataError
+from mixwell import DataError
 from mixwell.recipes.data.arrays import ArraySet, TrainTest, channel_stats, check_labels
 from mixwell.recipes.data.cifar_names import CIFAR10_CLASSES, CIFAR100_CLASSES
 from mixwell.recipes.data.decode import decode_rgb

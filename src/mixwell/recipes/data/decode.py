@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from mixwell._errors import DataError
+from mixwell import DataError
 
 # What Pillow's many decoders raise on damaged files.
 _DECODE_ERRORS = (

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixwell._errors import DataError
+from mixwell import DataError
 from mixwell.recipes.data.arrays import TrainTest
 from mixwell.recipes.data.decode import decode_rgb, header_is_readable
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mixwell._errors import DataError
+from mixwell import DataError
 
 # What a damaged or hostile pickle makes the unpickler raise, besides UnpicklingError.
 _PICKLE_ERRORS = (
