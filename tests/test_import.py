@@ -90,10 +90,8 @@ def test_importing_takes_less_than_three_tenths_of_a_second():
 
 
 ORDERS = {
-    "the function first": "mw.render, mw.keyed",
     "the homes first": "import mixwell.render, mixwell.keyed",
     "through a neighbour": "mw.KeyedSampler, mw.Augment, mw.Collate",
-    "from inside": "from mixwell.render.select import choose; from mixwell.keyed import keys_of",
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import shutil
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,17 +59,23 @@ class Import(NamedTuple):
     name: str
 
 
-def imports_of(file: Path, root: Path) -> Iterator[Import]:
+def imports_of(file: Path, root: Path) -> list[Import]:
     """Every import of a file, inside functions and under TYPE_CHECKING too."""
     where = file.relative_to(root).as_posix()
-    for node in ast.walk(ast.parse(file.read_text())):
+    return [Import(where, *found) for found in imports_in(file.read_text())]
+
+
+@cache
+def imports_in(text: str) -> list[tuple[int, str, str]]:
+    """(line, module, name) of every import in a source text."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield Import(where, node.lineno, alias.name, "")
+            found += [(node.lineno, alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
-            for alias in node.names:
-                yield Import(where, node.lineno, module, alias.name)
+            found += [(node.lineno, module, alias.name) for alias in node.names]
+    return found
 
 
 def top_of(found: Import, root: Path) -> str:

@@ -303,9 +303,9 @@ def _size(image: Any) -> tuple[int, int]:
         return int(image.shape[-2]), int(image.shape[-1])
     if isinstance(image, np.ndarray) and image.ndim in (2, 3):
         return image.shape[0], image.shape[1]
-    if hasattr(image, "convert") and hasattr(image, "size"):
-        width, height = image.size
-        return height, width
+    if hasattr(image, "convert"):
+        pil: Any = image
+        return pil.size[1], pil.size[0]
     raise TargetError(
         f"An image must be a tensor [C, H, W], an array [H, W, C] or a PIL image, got "
         f"{type(image).__name__}."

@@ -162,7 +162,8 @@ class KeyedSampler(Sampler[Key]):
         self._sampler = source if isinstance(source, Sampler) else None
         if self._sampler is not None and shuffle:
             raise PolicyError("KeyedSampler: a sampler has its own order; leave shuffle off.")
-        self._length: int = int(source) if isinstance(source, Integral) else len(source)
+        sized: Any = source
+        self._length = int(sized) if isinstance(source, Integral) else len(sized)
         self.epochs, self.shuffle, self.seed = epochs, shuffle, seed
         self.rank, self.world_size, self.drop_last = rank, world_size, drop_last
         self.epoch = 0
