@@ -26,7 +26,6 @@ class Fault(NamedTuple):
 RNG = ("tests/test_rng.py",)
 PLAN = ("tests/plan/test_plan.py",)
 FUSE = ("tests/plan/test_fuse.py",)
-POLICY = ("tests/policy",)
 LABELS = ("tests/targets/test_labels.py", "tests/test_truth.py")
 KEYED = ("tests/test_keyed.py", "tests/test_collate.py")
 
@@ -60,7 +59,7 @@ FAULTS: tuple[Fault, ...] = (
         "policy/base.py",
         'rows.draws.bernoulli("whether", self.p)',
         'rows.draws.bernoulli("angle", self.p)',
-        POLICY,
+        ("tests/policy/test_warp.py",),
     ),
     # Plans
     Fault(
@@ -71,11 +70,18 @@ FAULTS: tuple[Fault, ...] = (
         PLAN,
     ),
     Fault(
-        "share: from the rectangle before it was cut off",
+        "share: of the canvas instead of what is shown on it",
+        "plan/steps.py",
+        "return mass / np.maximum(total, 1)",
+        "return mass / (WEIGHT_ONE * self.canvas_hw.astype(np.int64).prod(axis=1)[:, None])",
+        PLAN,
+    ),
+    Fault(
+        "cutmix: rectangle not cut off at the far edge",
         "policy/mix.py",
-        "np.clip(np.rint(place - half), 0, length)",
-        "np.maximum(np.rint(place - half), -length) * (place > half)",
-        POLICY,
+        "np.clip(np.rint(place + half), 0, length)",
+        "np.maximum(np.rint(place + half), 0)",
+        ("tests/policy/test_mix.py",),
     ),
     Fault(
         "share: a cut of a cut taken for its mean",
@@ -113,14 +119,14 @@ FAULTS: tuple[Fault, ...] = (
         "plan/geometry.py",
         "(axis, 2): size_hw[:, 1 - axis]}",
         "(axis, 2): size_hw[:, 1 - axis] - 1}",
-        POLICY,
+        ("tests/policy/test_geometry.py",),
     ),
     Fault(
         "rotation: the other way round",
         "plan/geometry.py",
         "(0, 1): -s, (1, 0): s,",
         "(0, 1): s, (1, 0): -s,",
-        POLICY,
+        ("tests/policy/test_warp.py",),
     ),
     # Policies
     Fault(
@@ -128,56 +134,56 @@ FAULTS: tuple[Fault, ...] = (
         "policy/mix.py",
         "other = np.roll(np.arange(n), 1)",
         "other = np.roll(np.arange(n), 2)",
-        POLICY,
+        ("tests/policy/test_mix.py",),
     ),
     Fault(
         "mix: a pair's lambda not shared",
         "policy/mix.py",
         "values[np.minimum(np.arange(len(rows)), other)]",
         "values[np.arange(len(rows))]",
-        POLICY,
+        ("tests/policy/test_mix.py",),
     ),
     Fault(
         "cutmix: side from lambda, not from its root",
         "policy/mix.py",
         "side = np.sqrt(_lam(self, rows)[:, 1])",
         "side = _lam(self, rows)[:, 1]",
-        POLICY,
+        ("tests/policy/test_mix.py",),
     ),
     Fault(
         "randaugment: translation rounded, not cut",
         "policy/auto.py",
         "np.trunc(t * most + 1e-6)",
         "np.rint(t * most)",
-        POLICY,
+        ("tests/policy/test_auto.py",),
     ),
     Fault(
         "erasing: rectangle as large as the image allowed",
         "policy/erase.py",
         "(h < height) & (w < width)",
         "(h <= height) & (w <= width)",
-        POLICY,
+        ("tests/policy/test_erase.py",),
     ),
     Fault(
         "alternating flip does not alternate",
         "policy/geometry.py",
         "first ^ bool(draws.keys.epoch % 2)",
         "first ^ bool(draws.keys.epoch * 0)",
-        POLICY,
+        ("tests/policy/test_geometry.py",),
     ),
     Fault(
         "schedule: stop belongs to it",
         "policy/compose.py",
         "now < self.stop)",
         "now <= self.stop)",
-        POLICY,
+        ("tests/policy/test_compose.py",),
     ),
     Fault(
         "text: code is evaluated",
         "policy/text.py",
         "value = ast.literal_eval(node)",
         'value = eval(compile(ast.Expression(node), "", "eval"))',
-        POLICY,
+        ("tests/policy/test_text.py",),
     ),
     # Pixels
     Fault(

@@ -49,6 +49,7 @@ def test_shares_are_counted_pixels(plan):
         expected = oracle.painted_shares(entries_of(mix, b), tuple(mix.canvas_hw[b]))
         assert shares[b] == pytest.approx([float(v) for v in expected], abs=1e-15)
         assert shares[b].sum() == pytest.approx(float(sum(expected)), abs=1e-15)
+        assert mix.shares()[b] == pytest.approx(shares[b], abs=1e-15)
 
 
 @given(mixed_plans(steps=2) | mixed_plans(steps=3))
