@@ -143,10 +143,16 @@ def test_soft_and_sparse_labels():
 
 def test_evaluation_of_a_shared_augment():
     augment = mw.Augment(MIXED, num_classes=3, eval_policy=mw.Policy(mw.CenterCrop((13, 9))))
-    batches = loader(PAIRS, mw.Collate(augment))
+    training = loader(PAIRS, mw.Collate(augment))
+    planned = next(iter(loader(PAIRS, mw.Collate(augment, render="later"))))
     augment.eval()
-    x, y = next(iter(batches))
+    x, y = next(iter(loader(PAIRS, mw.Collate(augment))))
     assert x.shape == (4, 3, 13, 9) and y.dtype == torch.int64
+    # What was made in training stays so: eval() could not reach running workers either.
+    x, y = next(iter(training))
+    assert y.dtype == torch.float32 and y.shape == (4, 3)
+    late, target = augment.render(planned)
+    assert torch.equal(late, x) and torch.equal(target, y)
     with pytest.raises(mw.PolicyError, match=r"Options \['seed'\] belong to the Augment"):
         mw.Collate(augment, seed=1)
 

@@ -4,7 +4,8 @@ Philox4x32-10 maps a 128-bit counter and a 64-bit key to four 32-bit words. Here
 and the counter is *(sample index, epoch, copy, question)*, so a number belongs to a sample and a
 question ("does the crop of this image start at ...?"), never to the order of calls.
 
-    counter word 0   sample index            (0 .. 2**32 - 1)
+    counter word 0   sample index            (0 .. 2**32 - 1); for draws about a batch as a whole,
+                     the number of the block of four words, the batch being part of the question
     counter word 1   epoch                   (0 .. 2**32 - 1)
     counter word 2   copy << 16 | question bits 47..32
     counter word 3   question bits 31..0
@@ -20,6 +21,7 @@ References:
 from __future__ import annotations
 
 import hashlib
+import operator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -79,7 +81,8 @@ class Keys:
         step: what numbers this batch within the epoch on this rank (a counter, or the position of
             the batch's first sample); only draws about the batch as a whole use it.
         rank: the process's rank; only draws about the batch as a whole use it.
-        progress: share of the training done, 0 .. 1, for schedules; None where it is not known.
+        progress: float64 [N], share of the training done, 0 .. 1, for schedules; one number serves
+            all rows; None where it is not known.
     """
 
     index: np.ndarray
@@ -87,12 +90,12 @@ class Keys:
     epoch: int = 0
     step: int = 0
     rank: int = 0
-    progress: float | None = None
+    progress: np.ndarray | float | None = None
 
     def __post_init__(self) -> None:
-        """Normalise the arrays and check their ranges."""
-        index = np.atleast_1d(np.asarray(self.index, dtype=np.int64))
-        copy = np.zeros_like(index) if self.copy is None else np.asarray(self.copy, np.int64)
+        """Take over the arrays (the caller's may change later) and check their ranges."""
+        index = _whole("index", self.index)
+        copy = np.zeros_like(index) if self.copy is None else _whole("copy", self.copy)
         copy = np.broadcast_to(copy, index.shape)
         if index.ndim != 1:
             raise PolicyError(f"Keys.index must be one-dimensional, got shape {index.shape}.")
@@ -100,13 +103,18 @@ class Keys:
             if array.size and not (array.min() >= 0 and array.max() < top):
                 span = f"{array.min()} .. {array.max()}"
                 raise PolicyError(f"Keys.{name} must lie in 0 .. {top - 1}, got {span}.")
-        if not (0 <= self.epoch < 2**32 and 0 <= self.step < 2**32 and 0 <= self.rank < 2**16):
-            raise PolicyError(
-                f"Keys: epoch, step and rank must not be negative nor exceed 32, 32 and 16 bits, "
-                f"got {self.epoch}, {self.step}, {self.rank}."
-            )
+        for name, bits in (("epoch", 32), ("step", 32), ("rank", 16)):
+            value = operator.index(getattr(self, name))
+            if not 0 <= value < 2**bits:
+                raise PolicyError(f"Keys.{name} must lie in 0 .. 2**{bits} - 1, got {value}.")
+            object.__setattr__(self, name, value)
         object.__setattr__(self, "index", index)
         object.__setattr__(self, "copy", copy)
+        if self.progress is not None:
+            progress = np.broadcast_to(np.array(self.progress, np.float64), index.shape)
+            if not ((progress >= 0) & (progress <= 1)).all():
+                raise PolicyError(f"Keys.progress must lie in 0 .. 1, got {self.progress}.")
+            object.__setattr__(self, "progress", progress)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -114,7 +122,8 @@ class Keys:
 
     def take(self, rows: np.ndarray | slice) -> Keys:
         """The keys of some rows."""
-        return replace(self, index=self.index[rows], copy=self.copy[rows])
+        progress = self.progress[rows] if isinstance(self.progress, np.ndarray) else None
+        return replace(self, index=self.index[rows], copy=self.copy[rows], progress=progress)
 
 
 @dataclass(frozen=True)
@@ -138,10 +147,14 @@ class Draws:
         keys = self.keys
         rows = 1 if per_batch else len(keys)
         blocks = -(-count // 4)
-        scope = "batch:" if per_batch else "row:"
-        asks = np.array([question(self.path, scope + name, i) for i in range(blocks)], np.int64)
+        if per_batch:
+            asks = np.array([question(self.path, f"batch {keys.step}:{name}")], np.int64)
+        else:
+            asks = np.array(
+                [question(self.path, f"row:{name}", i) for i in range(blocks)], np.int64
+            )
         counter = np.empty((rows, blocks, 4), np.uint32)
-        counter[..., 0] = keys.step if per_batch else keys.index[:, None]
+        counter[..., 0] = np.arange(blocks) if per_batch else keys.index[:, None]
         counter[..., 1] = keys.epoch
         copy = keys.rank if per_batch else keys.copy[:, None]
         counter[..., 2] = (np.asarray(copy) << 16) | (asks >> 32)
@@ -194,6 +207,14 @@ class Draws:
     def pixel_key(self, name: str) -> np.ndarray:
         """uint32 [N, 4]: the key from which a backend makes this row's pixel noise."""
         return self.words(name, 4)
+
+
+def _whole(name: str, values: object) -> np.ndarray:
+    """A new int64 array, at least one-dimensional, from whole numbers."""
+    array = np.atleast_1d(np.array(values))
+    if array.size and array.dtype.kind not in "iu":
+        raise PolicyError(f"Keys.{name} must be whole numbers, got {array.dtype}.")
+    return array.astype(np.int64)
 
 
 def _unit(words: np.ndarray) -> np.ndarray:

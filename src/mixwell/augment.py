@@ -29,7 +29,8 @@ class Planned(NamedTuple):
         labels: their labels, or None.
         plan: what `Augment.render` will do.
         rest: other entries of the samples, if they were dicts.
-        stack: whether the outputs go into one tensor; None: `Augment` decides.
+        stack: whether the outputs go into one tensor; None: as the policy says.
+        training: whether the training policy made the plan, so that labels are mixed.
     """
 
     images: Any
@@ -37,6 +38,7 @@ class Planned(NamedTuple):
     plan: Plan
     rest: dict[str, Any] | None = None
     stack: bool | None = None
+    training: bool = True
 
 
 class Augment:
@@ -130,7 +132,10 @@ class Augment:
     @property
     def active(self) -> Policy:
         """The policy in use."""
-        return self.policy if self.training else (self.eval_policy or Policy())
+        return self._policy(self.training)
+
+    def _policy(self, training: bool) -> Policy:
+        return self.policy if training else (self.eval_policy or Policy())
 
     @property
     def out_size(self) -> OutSize:
@@ -160,10 +165,24 @@ class Augment:
 
     def plan(self, sizes_hw: Any, keys: Keys | None = None) -> Plan:
         """Decide for a batch of sizes int [N, 2]; what `render` and the labels will use."""
-        sizes = np.asarray(sizes_hw, np.int32).reshape(-1, 2)
+        sizes = np.asarray(sizes_hw).reshape(-1, 2)
         keys = self._next_keys(len(sizes)) if keys is None else keys
         plan = self.active.sample(sizes, keys=keys, seed=self.seed)
         return plan.fused() if self.fuse else plan
+
+    def prepare(
+        self, images: Any, labels: Any = None, *, keys: Keys | None = None, **more: Any
+    ) -> Planned:
+        """Plan a batch without touching its pixels; `render` does the rest, whenever it likes.
+
+        Args:
+            images: images in any form `mixwell.render` takes.
+            labels: labels of the images, or None.
+            keys: who the rows are; None numbers them in call order.
+            **more: `rest` and `stack` of `Planned`.
+        """
+        plan = self.plan(image_sizes(images), keys)
+        return Planned(images, labels, plan, training=self.training, **more)
 
     def __call__(
         self,
@@ -194,13 +213,15 @@ class Augment:
                 images, labels, rest = split(batch, getter)
             else:
                 alone = True
-        plan = self.plan(image_sizes(images), keys)
-        out, targets = self.render(Planned(images, labels, plan))
+        out, targets = self.render(self.prepare(images, labels, keys=keys))
         return out if alone else join(batch if getter is None else None, out, targets, rest)
 
-    def render(self, planned: Planned, *, stack: bool | None = None) -> tuple[Any, Any]:
-        """Images and targets of a batch that is already planned."""
-        stack = planned.stack if stack is None else stack
+    def render(self, planned: Planned) -> tuple[Any, Any]:
+        """Images and targets of a batch that is already planned, in the mode it was planned in."""
+        size = self._policy(planned.training).out_size
+        stack = planned.stack
+        if stack is None:  # known from the policy and the form of the input, not from data
+            stack = hasattr(planned.images, "shape") if size == "uniform" else size != "variable"
         images = render(
             planned.images,
             planned.plan,
@@ -209,18 +230,15 @@ class Augment:
             std=self.std,
             dtype=self.dtype,
             memory_format=self.memory_format,
-            stack=self._stack(planned.images) if stack is None else stack,
+            stack=stack,
         )
-        return images, self.targets(planned.labels, planned.plan)
+        if len(planned.plan) == 0 and isinstance(size, tuple):
+            images = _empty_of(images, size)
+        return images, self.targets(planned.labels, planned.plan, training=planned.training)
 
-    def _stack(self, images: Any) -> bool:
-        """One tensor or a list: known from the policy and the form of the input, not from data."""
-        size = self.out_size
-        return hasattr(images, "shape") if size == "uniform" else size != "variable"
-
-    def targets(self, labels: Any, plan: Plan) -> Any:
+    def targets(self, labels: Any, plan: Plan, *, training: bool = True) -> Any:
         """Labels of the outputs; in evaluation, or without labels, what came in."""
-        if labels is None or not self.training:
+        if labels is None or not training:
             return labels
         sources = visible_sources(plan) if self.shares == "visible" else plan.sources()
         if self.labels == "sparse":
@@ -251,8 +269,7 @@ class Augment:
                 "mixwell.Collate, or call Augment on batches."
             )
         keys = keys_of([key]) if key is not None else self._worker_keys()
-        plan = self.plan(image_sizes([image]), keys)
-        return self.render(Planned([image], None, plan), stack=False)[0][0]
+        return self.render(self.prepare([image], keys=keys, stack=False))[0][0]
 
     def _worker_keys(self) -> Keys:
         """Keys in call order, told apart between workers and epochs by torch's worker seed."""
@@ -269,6 +286,15 @@ class Augment:
             return Keys(np.arange(count), epoch=self.epoch)
         start, self.position = self.position, self.position + count
         return Keys(np.arange(start, start + count), epoch=self.epoch, step=start)
+
+
+def _empty_of(images: Any, size: tuple[int, int]) -> Any:
+    """No images, of the size the policy would give them: a plan without rows cannot say it."""
+    if isinstance(images, torch.Tensor):
+        return images.new_empty((0, images.shape[1], *size))
+    if isinstance(images, np.ndarray):
+        return np.empty((0, *size, images.shape[-1]), images.dtype)
+    return images
 
 
 def _is_batch(images: Any) -> bool:

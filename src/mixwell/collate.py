@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch.utils.data import default_collate
 
-from mixwell._errors import KeyMissingError, PolicyError
-from mixwell.augment import Augment, Planned, image_sizes
+from mixwell._errors import KeyMissingError, PolicyError, TargetError
+from mixwell.augment import Augment
 from mixwell.keyed import KeyedSample, keys_of
 from mixwell.policy.base import Policy
 from mixwell.samples import Getter, join, split
@@ -23,7 +24,8 @@ class Collate:
     """A `collate_fn` that plans and renders in the worker.
 
     Args:
-        policy: a Policy, with the options of `Augment` behind it; or an `Augment`.
+        policy: a Policy, with the options of `Augment` behind it; or an `Augment`, as it is now:
+            a later `eval()` could not reach the workers, so it does not reach this process either.
         render: "now" renders in the worker; "later" plans there and returns `Planned` (uint8
             images and a plan), to be given to `Augment.render` where the GPU is.
         getter: sample -> (image, label), for samples that are neither pairs nor dicts.
@@ -49,7 +51,8 @@ class Collate:
             raise PolicyError(f"Options {sorted(options)} belong to the Augment that was given.")
         if render not in ("now", "later"):
             raise PolicyError(f'Collate: render must be "now" or "later", got {render!r}.')
-        self.augment = policy if isinstance(policy, Augment) else Augment(policy, **options)
+        made = policy if isinstance(policy, Augment) else Augment(policy, **options)
+        self.augment = copy.copy(made)
         self.when, self.getter = render, getter
         self.stack = self.augment.out_size != "variable" if stack is None else stack
 
@@ -60,14 +63,10 @@ class Collate:
                 raise KeyMissingError(_CURE.format(found=type(sample).__name__))
         parts = [split(keyed.sample, self.getter) for keyed in samples]
         images = as_batch([image for image, _, _ in parts])
-        labels = [label for _, label, _ in parts]
-        labels = None if any(label is None for label in labels) else default_collate(labels)
-        arrays = isinstance(images, list) and images and isinstance(images[0], np.ndarray)
-        if arrays and isinstance(labels, torch.Tensor):
-            labels = labels.numpy()
+        labels = as_labels([label for _, label, _ in parts], numpy=_are_arrays(images))
         rest = default_collate([rest for _, _, rest in parts]) if parts and parts[0][2] else {}
-        plan = self.augment.plan(image_sizes(images), keys_of([keyed.key for keyed in samples]))
-        planned = Planned(images, labels, plan, rest, self.stack)
+        keys = keys_of([keyed.key for keyed in samples])
+        planned = self.augment.prepare(images, labels, keys=keys, rest=rest, stack=self.stack)
         if self.when == "later":
             return planned
         out, targets = self.augment.render(planned)
@@ -75,9 +74,32 @@ class Collate:
         return join(like, out, targets, rest)
 
 
+def as_labels(labels: list[Any], *, numpy: bool = False) -> Any:
+    """One tensor (or array) of the labels of a batch; None if none has a label.
+
+    Raises:
+        TargetError: some samples have a label and some have not.
+    """
+    missing = sum(label is None for label in labels)
+    if missing == len(labels):
+        return None
+    if missing:
+        raise TargetError(
+            f"Every sample of a batch needs a label, or none: {missing} of {len(labels)} have "
+            "none. Drop them from the data set, or give them one."
+        )
+    whole = [np.asarray(v) if isinstance(v, list | tuple) else v for v in labels]
+    batch = default_collate(whole)
+    return batch.numpy() if numpy and isinstance(batch, torch.Tensor) else batch
+
+
+def _are_arrays(images: Any) -> bool:
+    return isinstance(images, list) and len(images) > 0 and isinstance(images[0], np.ndarray)
+
+
 def as_batch(images: list[Any]) -> Any:
-    """One tensor if all are tensors of one shape, else the list."""
+    """One tensor if all are tensors of one shape and dtype, else the list."""
     tensors = [image for image in images if isinstance(image, torch.Tensor)]
-    if images and len(tensors) == len(images) and len({t.shape for t in tensors}) == 1:
+    if images and len(tensors) == len(images) and len({(t.shape, t.dtype) for t in tensors}) == 1:
         return torch.stack(tensors)
     return images

@@ -100,7 +100,7 @@ def keys_of(keys: Sequence[Key]) -> Keys:
         epoch=first.epoch,
         step=first.position,
         rank=first.rank,
-        progress=first.progress,
+        progress=np.array([key.progress for key in keys]),
     )
 
 
@@ -222,23 +222,22 @@ class KeyedSampler(Sampler[Key]):
         epoch, skip = self.epoch, self._skip
         self.resume(epoch + 1)
         index, copy = self.order(epoch)
+        progress = self._progress(epoch, np.arange(len(index)), len(index))
         for position in range(skip, len(index)):
-            progress = self._progress(epoch, position, len(index))
-            yield Key(
-                int(index[position]), int(copy[position]), epoch, position, progress, self.rank
-            )
+            who = int(index[position]), int(copy[position])
+            yield Key(*who, epoch, position, float(progress[position]), self.rank)
 
     def batches(self, batch_size: int, *, drop_last: bool = False) -> Iterator[Keys]:
         """One epoch in batches of keys, for data that is already in memory."""
         epoch, skip = self.epoch, self._skip
         self.resume(epoch + 1)
         index, copy = self.order(epoch)
+        progress = self._progress(epoch, np.arange(len(index)), len(index))
         for start in range(skip, len(index), batch_size):
-            stop = min(start + batch_size, len(index))
-            if drop_last and stop - start < batch_size:
+            rows = slice(start, min(start + batch_size, len(index)))
+            if drop_last and rows.stop - start < batch_size:
                 return
-            progress = self._progress(epoch, start, len(index))
-            yield Keys(index[start:stop], copy[start:stop], epoch, start, self.rank, progress)
+            yield Keys(index[rows], copy[rows], epoch, start, self.rank, progress[rows])
 
-    def _progress(self, epoch: int, position: int, length: int) -> float:
-        return min((epoch + position / length) / self.epochs, 1.0)
+    def _progress(self, epoch: int, position: np.ndarray, length: int) -> np.ndarray:
+        return np.minimum((epoch + position / length) / self.epochs, 1.0)

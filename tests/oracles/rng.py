@@ -29,25 +29,27 @@ def words(
     seed: int, path: str, name: str, count: int, *, index: int, epoch: int, copy: int
 ) -> list[int]:
     """The words of one row's draw."""
-    return _words(seed, path, f"row:{name}", count, index, epoch, copy)
+    out: list[int] = []
+    for sub in range((count + 3) // 4):
+        ask = question(path, f"row:{name}", sub)
+        out += _block(seed, index, epoch, copy, ask)
+    return out[:count]
 
 
 def batch_words(
     seed: int, path: str, name: str, count: int, *, step: int, epoch: int, rank: int
 ) -> list[int]:
-    """The words of a draw about the batch as a whole."""
-    return _words(seed, path, f"batch:{name}", count, step, epoch, rank)
-
-
-def _words(
-    seed: int, path: str, name: str, count: int, first: int, epoch: int, third: int
-) -> list[int]:
+    """The words of a draw about the batch as a whole: one question, numbered blocks."""
+    ask = question(path, f"batch {step}:{name}", 0)
     out: list[int] = []
-    for sub in range((count + 3) // 4):
-        ask = question(path, name, sub)
-        counter = (first, epoch, (third << 16) | (ask >> 32), ask & MASK)
-        out += philox4x32(counter, (seed & MASK, seed >> 32))
+    for block in range((count + 3) // 4):
+        out += _block(seed, block, epoch, rank, ask)
     return out[:count]
+
+
+def _block(seed: int, first: int, epoch: int, third: int, ask: int) -> list[int]:
+    counter = (first, epoch, (third << 16) | (ask >> 32), ask & MASK)
+    return list(philox4x32(counter, (seed & MASK, seed >> 32)))
 
 
 def unit(high: int, low: int) -> float:

@@ -122,6 +122,7 @@ MIXES = {
     "offset_px": (other("offset_px", lambda v: v.astype(np.int64)), "offset_px must be int32 (3, 2, 2)"),
     "canvas_hw": (other("canvas_hw", lambda v: v[:2]), "canvas_hw must be [B, 2] and fill [B, 4]"),
     "fill": (other("fill", lambda v: v[:, :3]), "canvas_hw must be [B, 2] and fill [B, 4]"),
+    "canvas_hw dtype": (other("canvas_hw", lambda v: v + 0.5), "canvas_hw must be int32 and fill float32, got float64"),
     "fill nan": (put("fill", (2, 0), np.inf), "fill must be finite; row 2 has inf at (2, 0)"),
     "no canvas": (put("canvas_hw", (1, 0), 0), "canvas_hw: sides must be 1 .. 65535 px; row 1 has 0"),
     "unknown mode": (put("mode", (2, 1), 3), "unknown mode; row 2 has 3 at (2, 1)"),

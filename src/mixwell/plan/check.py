@@ -151,6 +151,9 @@ def _check_mix(name: str, step: Mix, in_hw: np.ndarray) -> None:
     _check_form(name, step, _MIX_FORM, step.source.shape)
     if step.canvas_hw.shape != (step.rows, 2) or step.fill.shape != (step.rows, 4):
         raise PlanError(f"{name}: canvas_hw must be [B, 2] and fill [B, 4].")
+    if step.canvas_hw.dtype != np.int32 or step.fill.dtype != np.float32:
+        found = f"{step.canvas_hw.dtype} and {step.fill.dtype}"
+        raise PlanError(f"{name}: canvas_hw must be int32 and fill float32, got {found}.")
     _check_sides(f"{name}: canvas_hw", step.canvas_hw)
     _refuse(~np.isfinite(step.fill), step.fill, name, "fill must be finite")
     _refuse(~np.isin(step.mode, list(MixMode)), step.mode, name, "unknown mode")

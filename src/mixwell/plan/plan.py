@@ -40,10 +40,10 @@ class Plan:
     policy_digest: str = ""
 
     def __post_init__(self) -> None:
-        """Fill in `inputs` and check every rule."""
-        object.__setattr__(self, "in_hw", np.asarray(self.in_hw, np.int32).reshape(-1, 2))
+        """Take over the caller's arrays, fill in `inputs` and check every rule."""
+        object.__setattr__(self, "in_hw", np.array(self.in_hw, np.int32).reshape(-1, 2))
         inputs = np.arange(len(self.in_hw)) if self.inputs is None else self.inputs
-        object.__setattr__(self, "inputs", np.asarray(inputs, np.int64))
+        object.__setattr__(self, "inputs", np.array(inputs, np.int64))
         object.__setattr__(self, "steps", tuple(self.steps))
         check_plan(self.in_hw, self.inputs, self.steps)
 
@@ -100,9 +100,9 @@ class Plan:
             keys=keys,
         )
 
-    def __getitem__(self, outputs: slice | np.ndarray | Sequence[int]) -> Plan:
-        """`plan[4:8]`: the plan of some outputs."""
-        return self.take(outputs)
+    def __getitem__(self, outputs: int | slice | np.ndarray | Sequence[int]) -> Plan:
+        """`plan[4:8]`: the plan of some outputs; `plan[4]`: of one."""
+        return self.take([outputs] if isinstance(outputs, int | np.integer) else outputs)
 
     @staticmethod
     def concat(plans: Sequence[Plan]) -> Plan:

@@ -26,7 +26,7 @@ def save(plan: Plan, path: Path) -> None:
     keys = plan.keys
     who = None
     if keys is not None:
-        who = {name: getattr(keys, name) for name in ("epoch", "step", "rank", "progress")}
+        who = {name: getattr(keys, name) for name in ("epoch", "step", "rank")}
     header = {
         "format": FORMAT,
         "version": VERSION,
@@ -39,6 +39,8 @@ def save(plan: Plan, path: Path) -> None:
     arrays = dict(plan.arrays())
     if keys is not None:
         arrays |= {"keys.index": keys.index, "keys.copy": keys.copy}
+        if keys.progress is not None:
+            arrays["keys.progress"] = np.asarray(keys.progress)
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     with path.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
@@ -106,7 +108,8 @@ def _assemble(header: dict, arrays: dict[str, np.ndarray]) -> Plan:
         steps.append(kind(**{f.name: arrays[f"{i}.{name}.{f.name}"] for f in fields(kind)}))
     keys = header["keys"]
     if keys is not None:
-        keys = Keys(arrays["keys.index"], arrays["keys.copy"], **keys)
+        progress = arrays.get("keys.progress")
+        keys = Keys(arrays["keys.index"], arrays["keys.copy"], progress=progress, **keys)
     return Plan(
         in_hw=arrays["in_hw"],
         steps=tuple(steps),

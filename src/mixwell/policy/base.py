@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
@@ -17,6 +18,7 @@ import numpy as np
 
 from mixwell._errors import PolicyError
 from mixwell._rng import Draws, Keys
+from mixwell.plan.check import SIDE_LIMIT
 from mixwell.plan.plan import Plan
 from mixwell.plan.steps import PARAMS, Code, Edit, Interp, Mix, select
 
@@ -217,12 +219,13 @@ class Policy:
             PolicyError: sizes and keys differ in number, or an op cannot serve these rows; the
                 message names the op.
         """
-        sizes = np.asarray(sizes_hw, np.int32).reshape(-1, 2)
+        sizes = _checked_sizes(sizes_hw)
         if len(sizes) != len(keys):
             raise PolicyError(
                 f"Policy.sample needs a key for each image, got {len(sizes)} sizes "
                 f"and {len(keys)} keys."
             )
+        seed = operator.index(seed)
         rows = Rows(sizes, Draws(keys, seed))
         steps: list[Edit | Mix] = []
         for i, op in enumerate(self.ops):
@@ -261,6 +264,17 @@ class Policy:
     def __repr__(self) -> str:
         """The code that builds the policy."""
         return f"Policy({', '.join(map(repr, self.ops))})"
+
+
+def _checked_sizes(sizes_hw: Any) -> np.ndarray:
+    """int32 [N, 2] from whole numbers of px, 1 .. 65535."""
+    sizes = np.array(sizes_hw).reshape(-1, 2)
+    if sizes.size and sizes.dtype.kind not in "iu":
+        raise PolicyError(f"Policy.sample needs sizes in whole px, got {sizes.dtype}.")
+    if sizes.size and not (sizes.min() >= 1 and sizes.max() <= SIDE_LIMIT):
+        span = f"{sizes.min()} .. {sizes.max()}"
+        raise PolicyError(f"Policy.sample needs sides of 1 .. {SIDE_LIMIT} px, got {span}.")
+    return sizes.astype(np.int32)
 
 
 def _sample_named(op: Op, rows: Rows) -> Edit | Mix:

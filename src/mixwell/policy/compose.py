@@ -176,28 +176,28 @@ class Scheduled(Op):
         rule = f"start and stop must be ordered within 0 .. {top:g} ({self.by})"
         need(self, 0 <= low <= high <= top, rule, (self.start, self.stop))
 
-    def active(self, rows: Rows) -> bool:
-        """Whether the time of these rows lies within the schedule.
+    def active(self, rows: Rows) -> np.ndarray:
+        """bool [N]: whether each row's time lies within the schedule.
 
         Raises:
             PolicyError: the keys do not say how far the training is.
         """
         keys = rows.keys
-        now = keys.progress if self.by == "progress" else keys.epoch
-        if now is None and (self.start, self.stop) != (None, None):
+        if (self.start, self.stop) == (None, None):
+            return np.ones(len(rows), bool)
+        if self.by == "progress" and keys.progress is None:
             raise PolicyError(
                 'Scheduled(by="progress") needs keys that know the progress of the training, got '
                 "none. Take keys from a KeyedSampler(..., epochs=E), give Keys(progress=...), or "
                 'schedule by="epoch".'
             )
-        begun = self.start is None or now >= self.start  # type: ignore[operator]
-        return begun and (self.stop is None or now < self.stop)  # type: ignore[operator]
+        now = np.asarray(keys.progress) if self.by == "progress" else np.full(len(rows), keys.epoch)
+        begun = now >= (-np.inf if self.start is None else self.start)
+        return begun & (now < (np.inf if self.stop is None else self.stop))
 
     def gate(self, rows: Rows) -> np.ndarray:
         """Everybody, at the right time, with chance `p`."""
-        if not self.active(rows):
-            return np.zeros(len(rows), bool)
-        return super().gate(rows)
+        return self.active(rows) & super().gate(rows)
 
     def sample(self, rows: Rows) -> Edit | Mix:
         """The op's step."""
