@@ -64,6 +64,11 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_nothing_is_left_to_fill_in(page: Path) -> None:
+    assert "PLACEHOLDER" not in page.read_text(), page.name
+
+
 def commands() -> list[str]:
     found = set()
     for page in PAGES:

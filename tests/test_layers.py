@@ -29,6 +29,7 @@ LAYERS: dict[str, tuple[int, str]] = {
     "targets": (3, "targets"),
     "samples": (4, "facade"),
     "keyed": (4, "facade"),
+    "repeated": (4, "facade"),
     "augment": (4, "facade"),
     "collate": (4, "facade"),
     "compat": (4, "compat"),

@@ -25,7 +25,7 @@ Code Edit Interp Mix MixMode Plan
 backends render
 SparseLabels dense_labels sparse_labels
 Keys
-Augment Collate Key KeyedSampler keyed
+Augment Collate Key KeyedSampler RepeatedAugmentation keyed
 
 BackendError DataError KeyMissingError MixwellError PlanError PolicyError RenderError TargetError
 """.split()
@@ -90,6 +90,7 @@ def test_the_methods_of_public_classes_are_documented(name):
 FUNCTIONS = [
     *(getattr(mixwell, n) for n in ("render", "dense_labels", "sparse_labels", "backends")),
     *(getattr(mixwell, n) for n in ("Augment", "Collate", "KeyedSampler", "keyed")),
+    mixwell.RepeatedAugmentation,
     *(getattr(mixwell.targets, n) for n in mixwell.targets.__all__),
     mixwell.policy.presets.preset,
     mixwell.policy.presets.parse_policy,

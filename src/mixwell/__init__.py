@@ -61,6 +61,7 @@ _HOMES = {
     "mixwell.augment": ("Augment",),
     "mixwell.collate": ("Collate",),
     "mixwell.keyed": ("Key", "KeyedSampler", "keyed"),
+    "mixwell.repeated": ("RepeatedAugmentation",),
     "mixwell._errors": (
         "BackendError",
         "DataError",
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from mixwell.plan import Code, Edit, Interp, Mix, MixMode, Plan  # noqa: F401
     from mixwell.policy import *  # noqa: F403
     from mixwell.render import backends, render  # noqa: F401
+    from mixwell.repeated import RepeatedAugmentation  # noqa: F401
     from mixwell.targets import SparseLabels, dense_labels, sparse_labels  # noqa: F401
 
 

@@ -13,9 +13,10 @@ share and nothing to switch: schedules hold with persistent workers, on every ra
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from numbers import Integral
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, final
 
 import numpy as np
 from torch.utils.data import Dataset, Sampler
@@ -119,7 +120,130 @@ def count_copies(order: np.ndarray) -> np.ndarray:
     return copies
 
 
-class KeyedSampler(Sampler[Key]):
+def length_of(source: Any) -> int:
+    """Length of a data set, or the number itself."""
+    return int(source) if isinstance(source, Integral) else len(source)
+
+
+def epoch_order(length: int, epoch: int, seed: int | None) -> np.ndarray:
+    """int64 [length]: 0 .. length - 1, shuffled by (seed, epoch) unless seed is None."""
+    if seed is None:
+        return np.arange(length)
+    draws = Draws(Keys(np.zeros(0, np.int64), epoch=epoch), seed, "order")
+    return batch_permutation(draws, "shuffle", length)
+
+
+def even_share(length: int, world_size: int, drop_last: bool) -> int:
+    """Entries for each rank of an order that is cut, or filled up, to a multiple of the ranks."""
+    return length // world_size if drop_last else -(-length // world_size)
+
+
+def even_order(order: np.ndarray, world_size: int, drop_last: bool) -> np.ndarray:
+    """An order that is cut, or filled up by its own beginning, to a multiple of the ranks."""
+    if len(order) == 0:
+        return order
+    return np.resize(order, even_share(len(order), world_size, drop_last) * world_size)
+
+
+class EpochSampler(Sampler[Key], ABC):
+    """Yields keys; each iteration is the next epoch. Subclasses say which order an epoch has.
+
+    Args:
+        epochs: epochs of the whole training, for the progress that schedules read.
+        rank: of this process; it takes every world_size-th entry of the global order.
+        world_size: number of processes.
+
+    Raises:
+        PolicyError: numbers out of range.
+    """
+
+    def __init__(self, *, epochs: int, rank: int, world_size: int) -> None:
+        """Check and remember."""
+        if not (0 <= rank < world_size):
+            raise self._wrong(f"rank must be 0 .. {world_size - 1}, got {rank}.")
+        if epochs < 1:
+            raise self._wrong(f"epochs must be at least 1, got {epochs}.")
+        self.epochs, self.rank, self.world_size = epochs, rank, world_size
+        self.epoch = 0
+        self._skip = 0
+
+    @abstractmethod
+    def per_rank(self) -> int:
+        """Keys of a whole epoch on each rank."""
+
+    @abstractmethod
+    def whole(self, epoch: int) -> np.ndarray:
+        """int64 [L * world_size]: indices of an epoch in the global order, the same on all ranks;
+        the ranks take turns."""
+
+    def _wrong(self, text: str) -> PolicyError:
+        return PolicyError(f"{type(self).__name__}: {text}")
+
+    def __len__(self) -> int:
+        """Keys that the next epoch yields on this rank."""
+        return self.per_rank() - self._skip
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next iteration this epoch."""
+        self.resume(epoch)
+
+    def resume(self, epoch: int, position: int = 0) -> None:
+        """Make the next iteration this epoch, from this position of this rank's order on.
+
+        Raises:
+            PolicyError: there is no such epoch or position.
+        """
+        last = self.per_rank()
+        if epoch < 0 or not 0 <= position <= last:
+            raise self._wrong(
+                f"epoch must be at least 0 and position in 0 .. {last} (samples of this rank that "
+                f"were used), got {epoch} and {position}."
+            )
+        self.epoch, self._skip = epoch, position
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch that the next iteration will be. Within an epoch, note how many samples were
+        used and call `resume(epoch, position)`: a DataLoader reads ahead of what was used."""
+        return {"epoch": self.epoch, "position": self._skip}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from `state_dict`."""
+        self.resume(state["epoch"], state["position"])
+
+    def order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """This rank's indices and copies in an epoch, int64 [L] each."""
+        whole = self.whole(epoch)
+        copies = count_copies(whole)
+        return whole[self.rank :: self.world_size], copies[self.rank :: self.world_size]
+
+    def __iter__(self) -> Iterator[Key]:
+        """One epoch of keys."""
+        epoch, skip = self.epoch, self._skip
+        self.resume(epoch + 1)
+        index, copy = self.order(epoch)
+        progress = self._progress(epoch, np.arange(len(index)), len(index))
+        for position in range(skip, len(index)):
+            who = int(index[position]), int(copy[position])
+            yield Key(*who, epoch, position, float(progress[position]), self.rank)
+
+    def batches(self, batch_size: int, *, drop_last: bool = False) -> Iterator[Keys]:
+        """One epoch in batches of keys, for data that is already in memory."""
+        epoch, skip = self.epoch, self._skip
+        self.resume(epoch + 1)
+        index, copy = self.order(epoch)
+        progress = self._progress(epoch, np.arange(len(index)), len(index))
+        for start in range(skip, len(index), batch_size):
+            rows = slice(start, min(start + batch_size, len(index)))
+            if drop_last and rows.stop - start < batch_size:
+                return
+            yield Keys(index[rows], copy[rows], epoch, start, self.rank, progress[rows])
+
+    def _progress(self, epoch: int, position: np.ndarray, length: int) -> np.ndarray:
+        return np.minimum((epoch + position / length) / self.epochs, 1.0)
+
+
+@final
+class KeyedSampler(EpochSampler):
     """Yields keys; each iteration is the next epoch.
 
     Args:
@@ -155,89 +279,21 @@ class KeyedSampler(Sampler[Key]):
                 "KeyedSampler counts copies over the global order, but a DistributedSampler only "
                 "knows its rank's. Pass the data set with rank= and world_size= instead."
             )
-        if not (0 <= rank < world_size):
-            raise PolicyError(f"KeyedSampler: rank must be 0 .. {world_size - 1}, got {rank}.")
-        if epochs < 1:
-            raise PolicyError(f"KeyedSampler: epochs must be at least 1, got {epochs}.")
+        super().__init__(epochs=epochs, rank=rank, world_size=world_size)
         self._sampler = source if isinstance(source, Sampler) else None
         if self._sampler is not None and shuffle:
-            raise PolicyError("KeyedSampler: a sampler has its own order; leave shuffle off.")
-        sized: Any = source
-        self._length = int(sized) if isinstance(source, Integral) else len(sized)
-        self.epochs, self.shuffle, self.seed = epochs, shuffle, seed
-        self.rank, self.world_size, self.drop_last = rank, world_size, drop_last
-        self.epoch = 0
-        self._skip = 0
+            raise self._wrong("a sampler has its own order; leave shuffle off.")
+        self._length = length_of(source)
+        self.shuffle, self.seed, self.drop_last = shuffle, seed, drop_last
 
-    def __len__(self) -> int:
-        """Keys that the next epoch yields on this rank."""
-        return self._per_rank(self._length) - self._skip
+    def per_rank(self) -> int:
+        """Keys of a whole epoch on each rank."""
+        return even_share(self._length, self.world_size, self.drop_last)
 
-    def _per_rank(self, length: int) -> int:
-        return length // self.world_size if self.drop_last else -(-length // self.world_size)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Make the next iteration this epoch."""
-        self.resume(epoch)
-
-    def resume(self, epoch: int, position: int = 0) -> None:
-        """Make the next iteration this epoch, from this position of this rank's order on.
-
-        Raises:
-            PolicyError: there is no such epoch or position.
-        """
-        last = self._per_rank(self._length)
-        if epoch < 0 or not 0 <= position <= last:
-            raise PolicyError(
-                f"KeyedSampler: epoch must be at least 0 and position in 0 .. {last} (samples of "
-                f"this rank that were used), got {epoch} and {position}."
-            )
-        self.epoch, self._skip = epoch, position
-
-    def state_dict(self) -> dict[str, int]:
-        """The epoch that the next iteration will be. Within an epoch, note how many samples were
-        used and call `resume(epoch, position)`: a DataLoader reads ahead of what was used."""
-        return {"epoch": self.epoch, "position": self._skip}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from `state_dict`."""
-        self.resume(state["epoch"], state["position"])
-
-    def order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """This rank's indices and copies in an epoch, int64 [L] each."""
+    def whole(self, epoch: int) -> np.ndarray:
+        """int64 [L * world_size]: indices of an epoch in the global order."""
         if self._sampler is not None:
-            whole = np.fromiter((int(i) for i in self._sampler), np.int64)
-        elif self.shuffle:
-            draws = Draws(Keys(np.zeros(0, np.int64), epoch=epoch), self.seed, "order")
-            whole = batch_permutation(draws, "shuffle", self._length)
+            found = np.fromiter((int(i) for i in self._sampler), np.int64)
         else:
-            whole = np.arange(self._length)
-        wanted = self._per_rank(len(whole)) * self.world_size
-        whole = np.resize(whole, wanted) if len(whole) else whole
-        copies = count_copies(whole)
-        return whole[self.rank :: self.world_size], copies[self.rank :: self.world_size]
-
-    def __iter__(self) -> Iterator[Key]:
-        """One epoch of keys."""
-        epoch, skip = self.epoch, self._skip
-        self.resume(epoch + 1)
-        index, copy = self.order(epoch)
-        progress = self._progress(epoch, np.arange(len(index)), len(index))
-        for position in range(skip, len(index)):
-            who = int(index[position]), int(copy[position])
-            yield Key(*who, epoch, position, float(progress[position]), self.rank)
-
-    def batches(self, batch_size: int, *, drop_last: bool = False) -> Iterator[Keys]:
-        """One epoch in batches of keys, for data that is already in memory."""
-        epoch, skip = self.epoch, self._skip
-        self.resume(epoch + 1)
-        index, copy = self.order(epoch)
-        progress = self._progress(epoch, np.arange(len(index)), len(index))
-        for start in range(skip, len(index), batch_size):
-            rows = slice(start, min(start + batch_size, len(index)))
-            if drop_last and rows.stop - start < batch_size:
-                return
-            yield Keys(index[rows], copy[rows], epoch, start, self.rank, progress[rows])
-
-    def _progress(self, epoch: int, position: np.ndarray, length: int) -> np.ndarray:
-        return np.minimum((epoch + position / length) / self.epochs, 1.0)
+            found = epoch_order(self._length, epoch, self.seed if self.shuffle else None)
+        return even_order(found, self.world_size, self.drop_last)

@@ -39,7 +39,8 @@ class CheckReport:
     Attributes:
         outputs: how many were looked at.
         black: all black, though an image they are made of is not.
-        unchanged: equal to the input of the same row.
+        unchanged: equal to the input of the same row, or to what a plain resize and a centre crop
+            at the plan's beginning make of it.
         bad_sums: label shares that do not sum to 1.
         bad_shares: a share that differs from the measured one by more than `SHARE_TOLERANCE`.
         worst: largest such difference, 0 .. 1.
@@ -200,6 +201,45 @@ def mixing_part(plan: Plan) -> Plan:
     return replace(plan, in_hw=sizes, steps=tuple(_on_black(step) for step in steps))
 
 
+def plain_beginning(plan: Plan) -> Plan:
+    """What the plan does to each row before the first slot that is no plain change of size.
+
+    Plain is what a policy without chance does to fit images to a model: the whole image resized, or
+    cut or padded around its centre.
+    """
+    edits: list[Edit] = []
+    for step in plan.steps:
+        if not isinstance(step, Edit):
+            break
+        edits.append(step)
+    if not edits:
+        return replace(plan, steps=(), keys=None)
+    edit = Edit.chain(edits).copy()
+    plain, size_hw = np.ones(plan.rows, bool), plan.in_hw
+    for slot in range(edit.slots):
+        plain &= _is_plain(edit, slot, size_hw)
+        edit.code[~plain, slot] = Code.NOTHING
+        edit.size_hw[~plain, slot] = size_hw[~plain]
+        size_hw = edit.size_hw[:, slot]
+    return replace(plan, steps=(edit,), keys=None)
+
+
+def _is_plain(edit: Edit, slot: int, in_hw: np.ndarray) -> np.ndarray:
+    """bool [N]: the rows in which a slot does nothing but fit the whole image to another size."""
+    code, param, out_hw = edit.code[:, slot], edit.param[:, slot], edit.size_hw[:, slot]
+    box = np.hstack([np.zeros_like(in_hw), in_hw[:, ::-1]])
+    upright = (param[:, [1, 3, 6, 7, 8]] == [0, 0, 0, 0, 1]).all(axis=1)
+    scale, start = param[:, [4, 0]], param[:, [5, 2]]
+    stretched = ((scale == in_hw / out_hw) & (start == 0)).all(axis=1)
+    # Half a pixel: where the middle of an odd difference is rounded to.
+    centred = ((scale == 1) & (np.abs(start - (in_hw - out_hw) / 2) <= 0.5)).all(axis=1)
+    return (
+        (code == Code.NOTHING)
+        | ((code == Code.RESIZE) & (param[:, :4] == box).all(axis=1))
+        | ((code == Code.WARP) & upright & (stretched | centred))
+    )
+
+
 def _on_black(step: Edit | Mix) -> Edit | Mix:
     fill = np.zeros_like(step.fill)
     if isinstance(step, Mix):
@@ -223,8 +263,15 @@ def _looks(inputs: list[np.ndarray], plan: Plan, outputs: Sequence[np.ndarray]) 
         not image.any() and not dark[row[share > 0]].all()
         for image, row, share in zip(outputs, rows, shares, strict=True)
     )
-    same = sum(np.array_equal(a, b) for a, b in zip(inputs, outputs, strict=False))
+    before = _render_beginning(inputs, plan)
+    same = sum(np.array_equal(a, b) for a, b in zip(before, outputs, strict=False))
     return black, same
+
+
+def _render_beginning(inputs: list[np.ndarray], plan: Plan) -> Sequence[np.ndarray]:
+    from mixwell.render import render
+
+    return [np.asarray(image) for image in render(inputs, plain_beginning(plan).fused())]
 
 
 def _samples(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mixwell import DataError
-from mixwell.cli.data_argument import detect, resolve_data
+from mixwell.cli.data_argument import detect, resolve_data, tell_split
 from mixwell.recipes.data.cifar_names import CIFAR10_CLASSES
 from tests.data import shared_data
 
@@ -48,6 +48,40 @@ def test_real_folders_are_known() -> None:
     unproven = "that the published layouts are recognised"
     assert detect(shared_data("cifar10", unproven)) == "cifar10"
     assert detect(shared_data("hymenoptera", unproven)) == "folder"
+
+
+def test_class_folders_alone_are_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(tmp_path, "a/1.png", "b/2.png")
+    assert resolve_data(str(tmp_path), None) == ("folder", tmp_path)
+    tell_split("folder", tmp_path)
+    said = capsys.readouterr().out
+    assert "every fifth image of each class" in said and said.count("\n") == 1
+    made(tmp_path, "train/a/1.png", "val/a/1.png")
+    tell_split("folder", tmp_path)
+    tell_split("digits", None)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_download_needs_no_folder_yet(tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    assert resolve_data("cifar10", None, download=True) == ("cifar10", None)
+    assert resolve_data("cifar10", new, download=True) == ("cifar10", new)
+
+
+@pytest.mark.parametrize("made_already", [False, True])
+@pytest.mark.parametrize("option", ["data", "data_dir"])
+def test_a_download_needs_a_name(tmp_path: Path, option: str, made_already: bool) -> None:
+    new = tmp_path / "new"
+    if made_already:
+        new.mkdir()
+    given = (str(new), None) if option == "data" else (None, new)
+    with pytest.raises(DataError, match=f"--data cifar10 --data-dir {new} --download"):
+        resolve_data(*given, download=True)
+
+
+def test_a_download_of_a_misspelt_name_is_told_the_right_one() -> None:
+    with pytest.raises(DataError, match="Did you mean cifar10"):
+        resolve_data("cifr10", None, download=True)
 
 
 def test_names_are_taken_as_they_are(tmp_path: Path) -> None:

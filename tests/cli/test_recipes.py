@@ -37,7 +37,7 @@ class Recorder:
 
 @pytest.fixture
 def compared(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    recorder = Recorder(SimpleNamespace(interrupted=False))
+    recorder = Recorder(SimpleNamespace(interrupted=False, failed=[], rows=[1]))
     monkeypatch.setattr(mixwell.cli.compare, "run", recorder)
     return recorder
 
@@ -62,6 +62,15 @@ def test_a_folder_given_as_data_is_recognised(run: Run, compared: Recorder, fold
     assert isinstance(config, CompareConfig)
     assert (config.data, config.data_dir) == ("folder", folder)
     assert config.tta and not config.channels_last
+
+
+def test_a_folder_without_splits_is_said_to_be_split(
+    run: Run, compared: Recorder, folder: Path
+) -> None:
+    unsplit = folder / "train"
+    assert "every fifth image" in run("compare", "--data", unsplit).out
+    assert run("compare", "--data", unsplit, "--quiet").out == ""
+    assert run("compare", "--data", folder).out == ""
 
 
 @pytest.mark.parametrize("config", [ClassifyConfig, CompareConfig])
@@ -115,7 +124,10 @@ def test_seeds_are_whole_numbers() -> None:
         (["train", "classify", "--epochs", "0"], "epochs must lie in"),
         (["train", "classify", "--model", "resnet19"], "resnet"),
         (["train", "classify", "--data", "{tmp}/absent"], "must be an existing folder"),
-        (["train", "classify", "--data", "cifar10"], "data_dir"),
+        (["train", "classify", "--data", "cifar10"], "(--download)"),
+        (["train", "classify", "--data", "folder"], "(--data-dir)"),
+        (["train", "classify", "--data", "{one_class}", "--download"], "(--download)"),
+        (["train", "classify", "--data", "{tmp}/absent", "--download"], "--data cifar10"),
         (["train", "classify", "--data", "{one_class}"], "at least 2 class subfolders"),
         (["train", "classify", "--out", "{file}/run"], "{file}"),
     ],

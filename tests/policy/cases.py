@@ -77,6 +77,7 @@ OPS: list[Op] = [
     Invert(),
     MixUp(),
     MixUp(0.2, lam="batch", pairing="roll"),
+    MixUp(pairing="distinct"),
     MixUp(pairing="random"),
     OneOf(Rotate(10), Invert(p=0.5), weights=(1, 3.0)),
     OneOf(MixUp(0.8), CutMix(1.0)),

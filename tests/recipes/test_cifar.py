@@ -328,6 +328,26 @@ def test_download_is_read_by_this_reader(tmp_path: Path, monkeypatch: pytest.Mon
     assert asked == ["cifar-10-python.tar.gz"]  # not again when the files are there
 
 
+@pytest.mark.parametrize("place", [None, "new/folder"])
+def test_download_makes_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str | None
+):
+    def fake(url: str, root: str, filename: str, md5: str) -> None:
+        assert Path(root).is_dir()
+        write_python(Path(root), python_2_pickle)
+
+    monkeypatch.setattr(utils, "download_and_extract_archive", fake)
+    monkeypatch.chdir(tmp_path)
+    assert_equal_sets(load_dataset("cifar10", place, download=True), TRAIN10, TEST10)
+    assert (tmp_path / (place or "data") / "cifar-10-batches-py").is_dir()
+
+
+def test_a_download_into_a_file_is_one_clear_error(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"cifar10 could not be downloaded into .*file"):
+        load_dataset("cifar10", tmp_path / "file", download=True)
+
+
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_failed_download_is_one_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -251,6 +251,47 @@ def test_load_folders_errors(tmp_path: Path):
         load_dataset("folder", tmp_path)
 
 
+def unsplit(root: Path, **counts: int) -> Path:
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            save(root / name / f"{i:02d}.png", i)
+    return root
+
+
+def test_class_folders_alone_are_split_by_every_fifth_file(tmp_path: Path):
+    data = load_dataset("folder", unsplit(tmp_path, a=11, b=5))
+    (tmp_path / ".cache").mkdir()
+    names = [f"{path.parent.name}{path.stem}" for path in data.test.paths]  # type: ignore[attr-defined]
+    assert names == ["a04", "a09", "b04"] and data.test.labels.tolist() == [0, 0, 1]
+    assert [int(image[0, 0, 0]) for image, _ in data.test] == [4, 9, 4]
+    assert data.train.labels.tolist() == [0] * 9 + [1] * 4
+    assert data.train.classes == data.test.classes == ("a", "b")
+    assert data.note.startswith(f"{tmp_path} has no train/ and val/") and "\n" not in data.note
+    assert load_dataset("digits").note == ""
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({"only": 6}, r"at least 2 class subfolders .* got 1 \(only\)"),
+        ({"a": 6, "b": 0}, "at least one image, got none in .*b "),
+        ({"a": 0, "b": 0}, "at least one image, got none in .*a "),
+        ({"a": 6, "b": 4}, "at least 5 images of each class, got 4 in .*b\\."),
+        ({"a": 6, "val": 6}, "got a, val"),
+    ],
+)
+def test_class_folders_that_cannot_be_split(tmp_path: Path, counts: dict, message: str):
+    with pytest.raises(DataError, match=message):
+        load_dataset("folder", unsplit(tmp_path, **counts))
+
+
+def test_loose_images_are_told_where_to_go(tmp_path: Path):
+    save(tmp_path / "1.png")
+    with pytest.raises(DataError, match=r"got 1\.png\. .*one subfolder per class"):
+        load_dataset("folder", tmp_path)
+
+
 def test_hymenoptera_is_read_whole():
     folder = shared_data("hymenoptera", "that a real folder of photographs is read whole")
     data = load_dataset("folder", folder)
@@ -333,7 +374,9 @@ def test_unknown_name_lists_close_ones():
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "folder"])
 def test_data_dir_is_needed(name: str):
-    with pytest.raises(DataError, match=f"{name} data set needs data_dir, got None"):
+    with pytest.raises(
+        DataError, match=rf"{name} data set needs data_dir \(--data-dir\), got none"
+    ):
         load_dataset(name)
 
 

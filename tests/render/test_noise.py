@@ -224,11 +224,41 @@ def test_an_empty_rectangle_erases_nothing(rect, value):
     assert_same(apply(Code.ERASE, images, param=param), images)
 
 
-def test_constant_colour_stays_in_the_range_of_bytes():
-    fill = np.array([[-3, 300, 254.5, 255.5]], np.float32)
+def test_constant_colour_is_rounded_half_to_even():
+    fill = np.array([[0, 255, 254.5, 253.5]], np.float32)
     param = param_of((0, 0, 1, 1), EraseValue.CONSTANT, EraseUnits.INPUT)
     out = apply(Code.ERASE, random_levels(1, 4, 2, 2), param=param, fill=fill)
-    assert out[0, :, 0, 0].tolist() == [0, 255, 254, 255]
+    assert out[0, :, 0, 0].tolist() == [0, 255, 254, 254]
+
+
+@pytest.mark.parametrize("fill", [-0.5, 128.0])
+def test_a_constant_outside_the_range_is_refused_in_input_units_only(fill):
+    fills = np.full((1, 4), fill, np.float32)
+    param = param_of((0, 0, 1, 1), EraseValue.CONSTANT, EraseUnits.INPUT)
+    with pytest.raises(RenderError, match=r"must lie in 0 .. 1"):
+        apply(Code.ERASE, grey(1, 3, 2, 2), param=param, fill=fills)
+    param = param_of((0, 0, 1, 1), EraseValue.CONSTANT, EraseUnits.NORMALIZED)
+    named = {"param": param, "fill": fills, "mean": (0.5,) * 3, "std": (0.25,) * 3}
+    assert (apply(Code.ERASE, grey(1, 3, 2, 2), **named)[0, :, 0, 0] == 0.5 + fill / 4).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize("kind", ["uint8", "float"])
+def test_many_rows_are_erased_as_each_alone(kind, channels):
+    n, rng = 40, np.random.default_rng(7)
+    images = random_levels(n, channels, 90, 70)
+    images = images.float() / 255 if kind == "float" else images
+    param = np.zeros((n, 12))
+    param[:, [0, 2]] = np.sort(rng.integers(0, 71, (n, 2)), axis=1)
+    param[:, [1, 3]] = np.sort(rng.integers(0, 91, (n, 2)), axis=1)
+    param[:, 4] = rng.integers(0, 3, n)
+    param[:, 5] = rng.integers(0, 2, n) if kind == "float" else 0
+    key, fill = keys(n), np.full((n, 4), 0.25, np.float32)
+    named = {"mean": (0.5,) * channels, "std": (0.25,) * channels}
+    found = apply(Code.ERASE, images, param=param, key=key, fill=fill, **named)
+    for i in range(n):
+        one = {"param": param[i : i + 1], "key": key[i : i + 1], "fill": fill[i : i + 1]}
+        assert_same(found[i : i + 1], apply(Code.ERASE, images[i : i + 1], **one, **named))
 
 
 def test_more_than_four_channels_take_a_grey_fill_only():

@@ -52,8 +52,10 @@ MIXED_ROWS = [
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float16])
 def test_a_batch_equals_its_rows_one_by_one(dtype):
     images = levels((len(MIXED_ROWS), 3, *HW), dtype=dtype)
-    together = render(images, plan(HW, *MIXED_ROWS))
-    for i, row in enumerate(MIXED_ROWS):
+    top = 255 if dtype == np.uint8 else 1
+    rows = [[op | {"fill": op["fill"] / 255 * top} for op in row] for row in MIXED_ROWS]
+    together = render(images, plan(HW, *rows))
+    for i, row in enumerate(rows):
         alone = render(images[i : i + 1], plan(HW, row))
         assert torch.equal(together[i], alone[0]), i
 
@@ -69,7 +71,7 @@ def test_ragged_rows_equal_their_rows_one_by_one():
     assert isinstance(out, list)
     for i, size in enumerate(sizes):
         assert torch.equal(out[i], render([images[i]], plan(size, rows[i]))[0])
-    assert out[3] is images[3]
+    assert torch.equal(out[3], images[3])
 
 
 def test_ragged_rows_become_one_stack_when_sizes_agree():
@@ -89,6 +91,23 @@ def test_inputs_are_never_changed_nor_shared(rows):
     assert images._version == version and torch.equal(images, before)
     out.zero_()
     assert torch.equal(images, before)
+
+
+def test_results_share_no_memory_with_lists_nor_with_views():
+    images = [levels((3, *HW), i) for i in range(3)]
+    before = [i.clone() for i in images]
+    for rows in ([[], [FLIP], []], [[], [HALF], []]):
+        for given in (images, torch.stack(images), [i.numpy().transpose(1, 2, 0) for i in images]):
+            out = render(given, plan(HW, *rows), stack=False)
+            for image in out:
+                image[...] = 0
+            seen = given if not isinstance(given[0], np.ndarray) else images
+            assert all(torch.equal(a, b) for a, b in zip(seen, before, strict=True))
+    grey = levels((1, *HW)).numpy()[..., None]
+    render(grey, plan(HW, []))[...] = 0
+    assert (grey == levels((1, *HW)).numpy()[..., None]).all()
+    last = render([images[0]], plan(HW, []), memory_format=torch.channels_last)[0]
+    assert last[None].is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float16])
@@ -148,6 +167,29 @@ def test_pil_images_become_tensors(mode, channels):
     kept = picture if mode != "P" else picture.convert("RGB")
     want = np.array(kept.transpose(Image.Transpose.FLIP_LEFT_RIGHT)).reshape(*HW, channels)
     assert torch.equal(out, torch.from_numpy(want).permute(2, 0, 1))
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+def test_pil_images_of_16_bits_keep_them(mode):
+    wanted = levels(HW, dtype=np.uint16).numpy()
+    raw = wanted.astype(">u2" if mode == "I;16B" else "<u2").tobytes()
+    out = render([Image.frombytes(mode, HW[::-1], raw)], plan(HW, []))[0]
+    assert out.dtype == torch.uint16 and (out.numpy() == wanted).all()
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_pil_images_without_a_full_range_are_refused(mode):
+    with pytest.raises(RenderError, match=f"mode {mode} has no fixed range.*Convert it to"):
+        render([Image.new(mode, HW[::-1])], plan(HW, []))
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">u2", ">f8"])
+def test_numpy_of_the_other_byte_order(dtype):
+    native = np.dtype(dtype).newbyteorder("=")
+    images = levels((1, *HW, 3), dtype=native).numpy()
+    wanted = np.float32 if native.kind == "f" else native  # floats are carried as float32
+    got = render(images.astype(dtype), plan(HW, [FLIP]))
+    assert got.dtype == native and (got == images[:, :, ::-1].astype(wanted)).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32])
@@ -267,6 +309,18 @@ REFUSED = {
     "mean alone": (levels((1, 3, *HW)), {"mean": MEAN}, "go together"),
     "short mean": (levels((1, 3, *HW)), {"mean": [0.5], "std": [0.5]}, "each of the 3 channels"),
     "zero std": (levels((1, 3, *HW)), {"mean": MEAN, "std": [0, 1, 1]}, "std must be positive"),
+    "mean in levels": (
+        levels((1, 3, *HW)),
+        {"mean": (124, 116, 104), "std": (58, 57, 57)},
+        "mean must lie in 0 .. 1.*Divide by 255",
+    ),
+    "negative mean": (levels((1, 3, *HW)), {"mean": (-1, 0, 0), "std": STD}, "mean must lie"),
+    "longdouble": (np.zeros((1, *HW, 3), np.longdouble), {}, "must be uint8, uint16 or floats"),
+    "uint32": (np.zeros((1, *HW, 3), np.uint32), {}, "must be uint8, uint16 or floats"),
+    "unknown dtype": (levels((1, 3, *HW)), {"dtype": "float31"}, "must be one that torch has"),
+    "longdouble out": (levels((1, 3, *HW)), {"dtype": np.longdouble}, "one that torch has"),
+    "float8": (levels((1, 3, *HW)), {"dtype": torch.float8_e5m2}, "a float of 16 to 64 bits"),
+    "bfloat16": (np.zeros((1, *HW, 3)), {"dtype": "bfloat16"}, "NumPy has no bfloat16"),
     "integers": (levels((1, 3, *HW)), {"mean": MEAN, "std": STD, "dtype": "uint8"}, "floating"),
     "odd dtype": (levels((1, 3, *HW)), {"dtype": torch.int64}, "dtype must be"),
 }
@@ -277,6 +331,13 @@ def test_refusals_say_what_is_wrong(name):
     images, options, message = REFUSED[name]
     with pytest.raises(RenderError, match=message):
         render(images, plan(HW, []), **options)
+
+
+def test_the_fill_of_a_mix_is_checked_too():
+    step = mix(HW, [(0, MixMode.PASTE, 1.0, (0, 0, 3, 3), (0, 0))], fill=128)
+    assert render(levels((1, 3, *HW)), Plan([HW], (step,)))[0, 0, 9, 9] == 128
+    with pytest.raises(RenderError, match=r"float images must lie in 0 .. 1"):
+        render(levels((1, 3, *HW), dtype=np.float32), Plan([HW], (step,)))
 
 
 def test_mixed_lists_are_refused():

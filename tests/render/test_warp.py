@@ -199,10 +199,24 @@ def test_clip_fills_what_left_the_canvas(m, dtype):
     assert (got == 33).any() and (got == image[0, 0].numpy()).any()
 
 
-def test_a_fill_is_rounded_and_kept_in_range():
+def test_a_fill_is_rounded_half_to_even():
     image = levels((1, 1, 3, 3))
-    for fill, stored in ((12.5, 12), (13.5, 14), (-4.0, 0), (999.0, 255)):
+    for fill, stored in ((12.5, 12), (13.5, 14), (0, 0), (255, 255)):
         assert (warped(image, shift(50, 0), NEAREST, fill=fill) == stored).all()
+
+
+def test_a_fill_outside_the_range_is_refused():
+    for dtype, fill in ((np.uint8, 255.5), (np.uint8, -1), (np.uint16, 65536)):
+        with pytest.raises(
+            RenderError, match=rf"{np.dtype(dtype)} images must lie in 0 .. \d+, got"
+        ):
+            warped(levels((1, 1, 3, 3), dtype=dtype), shift(50, 0), NEAREST, fill=fill)
+    for fill in (128, -0.1):
+        with pytest.raises(RenderError, match=r"float images must lie in 0 .. 1.*Give fill=0.5"):
+            warped(levels((1, 1, 3, 3), dtype=np.float32), shift(50, 0), NEAREST, fill=fill)
+    grey = levels((1, 1, 3, 3), dtype=np.float32)
+    only_red = plan((3, 3), [slot(Code.CLIP, (*shift(50, 0), 3, 3), fill=(1, 9, 9, 9))])
+    assert (render(grey, only_red) == 1).all()  # numbers of channels that are not there
 
 
 def test_more_than_four_channels_need_a_grey_fill():

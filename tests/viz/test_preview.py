@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import mixwell as mw
+from mixwell.policy.base import Op
 from mixwell.preview import (
     FALLBACK_SIZE,
     CheckReport,
@@ -118,6 +119,43 @@ def test_unchanged_outputs_are_a_fault_only_when_all_are() -> None:
     half = Samples(samples.inputs, samples.plans, [[samples.inputs[0], *samples.outputs[0][1:]]])
     report = check_samples(half)
     assert report.unchanged == 1 and report.ok
+
+
+PLAIN = {
+    "resize": [mw.Resize((8, 20))],
+    "resize and cut": [mw.Resize(15), mw.CenterCrop(8)],
+    "resize without antialias": [mw.Resize((7, 9), antialias=False)],
+    "pad": [mw.CenterCrop(17)],
+    "an idle flip after it": [mw.Resize(8), mw.HorizontalFlip(p=0.0)],
+    "in two steps": [mw.Resize(8), mw.MixUp(p=0.0), mw.HorizontalFlip(p=0.0)],
+}
+
+
+@pytest.mark.parametrize("ops", PLAIN.values(), ids=PLAIN)
+def test_another_size_alone_leaves_an_image_unchanged(ops: list[Op]) -> None:
+    report = check_samples(draw_samples(mw.Policy(*ops), images(), copies=2))
+    assert report.unchanged == report.outputs == 10 and not report.ok
+
+
+DOING = {
+    "flip": [mw.Resize(8), mw.HorizontalFlip(p=1.0)],
+    "flip first": [mw.HorizontalFlip(p=1.0), mw.Resize(8)],
+    "cut aside": [mw.RandomResizedCrop(8, scale=(0.2, 0.4))],
+    "tone": [mw.Resize(8), mw.Invert()],
+    "mix": [mw.Resize(8), mw.MixUp(alpha=8.0)],
+}
+
+
+@pytest.mark.parametrize("ops", DOING.values(), ids=DOING)
+def test_what_is_done_beside_another_size_is_seen(ops: list[Op]) -> None:
+    assert check_samples(draw_samples(mw.Policy(*ops), images(), copies=2)).unchanged == 0
+
+
+def test_a_preset_that_only_resizes_is_told(tmp_path: Path) -> None:
+    paths = write_images(tmp_path, [(300, 260), (260, 300)])
+    report = preview("none", paths, tmp_path / "s.png", check=True, copies=1).report
+    assert report is not None and report.unchanged == 2
+    assert report.faults == ["2 of 2: unchanged, every one"]
 
 
 def test_report_counts_in_words() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from mixwell.cli import console
-from mixwell.cli.data_argument import resolve_data
+from mixwell.cli.data_argument import resolve_data, tell_split
 from mixwell.cli.lists import parse_grid, parse_seeds, split_commas
 from mixwell.cli.options import DATA, Special, config_of, options_of
 from mixwell.recipes.compare import CompareConfig
@@ -39,7 +39,9 @@ _DEFAULTS = Options()
 
 def compare(*, options: Annotated[Options, Parameter(name="*")] = _DEFAULTS) -> int:  # type: ignore[valid-type]
     """Train several policies from the same weights and compare them."""
-    data, data_dir = resolve_data(options.data, options.data_dir)
+    data, data_dir = resolve_data(options.data, options.data_dir, options.download)
+    if not options.quiet:
+        tell_split(data, data_dir)
     config = config_of(
         CompareConfig,
         options,
@@ -51,4 +53,9 @@ def compare(*, options: Annotated[Options, Parameter(name="*")] = _DEFAULTS) -> 
     )
     with console.keeping(config.out or "runs"):
         comparison = run(config)
-    return console.kept(comparison.out) if comparison.interrupted else 0
+    if comparison.interrupted:
+        return console.kept(comparison.out)
+    if comparison.failed:
+        count = f"{len(comparison.failed)} of {comparison.planned} runs"
+        console.tell(f"{count} failed; first {comparison.failed[0]}")
+    return 1 if comparison.failed or not comparison.rows else 0

@@ -17,7 +17,7 @@ from mixwell._errors import MixwellError
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
-EXPECTED = (MixwellError, ValueError, ImportError, OSError)
+EXPECTED = (MixwellError, ValueError, ImportError, OSError, FloatingPointError)
 """What bad input ends in; anything else is a mistake of ours and keeps its traceback."""
 
 

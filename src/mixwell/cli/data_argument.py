@@ -6,8 +6,10 @@ import difflib
 from pathlib import Path
 
 from mixwell._errors import DataError
+from mixwell.cli import console
 from mixwell.recipes.data import dataset_names
 from mixwell.recipes.data.cifar_names import CIFAR10_CLASSES, CIFAR100_CLASSES
+from mixwell.recipes.data.folder import is_unsplit, split_note
 
 _MARKS = {
     "cifar10": ("data_batch_1", "data_batch_1.bin", "data_batch_1.webp"),
@@ -19,31 +21,47 @@ _HOMES = {
 }
 
 
-def resolve_data(data: str | None, data_dir: Path | None) -> tuple[str, Path | None]:
+def resolve_data(
+    data: str | None, data_dir: Path | None, download: bool = False
+) -> tuple[str, Path | None]:
     """The data set's name and folder from what was given on the command line.
 
     Args:
         data: a name, a folder, or None.
         data_dir: a folder, or None.
+        download: whether `data_dir` may still have to be made and filled.
 
     Returns:
         The name and the folder. Without any, the digits.
 
     Raises:
-        DataError: a folder is missing, holds no known layout or is given twice; or no data set has
-            that name.
+        DataError: a folder is missing, holds no known layout or is given twice; no data set has
+            that name; or a download is asked for without one.
     """
     if data_dir is not None and data_dir.exists() and not data_dir.is_dir():
         raise DataError(f"--data-dir must be a folder, got the file {data_dir}.")
     if data in dataset_names():
         return data, data_dir
-    if data is None:
-        return (detect(data_dir), data_dir) if data_dir is not None else ("digits", None)
-    if not Path(data).is_dir():
+    folder = Path(data) if data is not None else data_dir
+    if folder is None:
+        return "digits", None
+    if download and _is_void(folder) and not _close(data):
+        place = data_dir or folder
+        raise DataError(
+            f"--download needs the name of what to fetch, got the folder {folder} alone. Say "
+            f"--data cifar10 --data-dir {place} --download, or cifar100."
+        )
+    if data is not None and not folder.is_dir():
         raise DataError(_unknown(data))
-    if data_dir is not None:
+    if data is not None and data_dir is not None:
         raise DataError(f"Give the folder once, got --data {data} and --data-dir {data_dir}.")
-    return detect(Path(data)), Path(data)
+    return detect(folder), folder
+
+
+def tell_split(data: str, data_dir: Path | None) -> None:
+    """Say in one line that a folder is divided into training and test images, where it is."""
+    if data == "folder" and data_dir is not None and is_unsplit(data_dir):
+        console.standard().print(split_note(data_dir), markup=False, soft_wrap=True)
 
 
 def detect(folder: Path) -> str:
@@ -62,10 +80,12 @@ def detect(folder: Path) -> str:
         return "cifar100"  # the Python batches without the folder they come in
     if (folder / "train").is_dir():
         return _by_classes(folder)
+    if is_unsplit(folder):
+        return "folder"
     found = sorted(path.name for path in folder.iterdir())[:6]
     raise DataError(
-        f"{folder} holds neither CIFAR nor train/ and val/ (or test/) with a subfolder for each "
-        f"class, got {', '.join(found) or 'an empty folder'}."
+        f"{folder} holds neither CIFAR nor a subfolder of images for each class, there or in "
+        f"train/ and val/ (or test/), got {', '.join(found) or 'an empty folder'}."
     )
 
 
@@ -79,10 +99,18 @@ def _by_classes(folder: Path) -> str:
     return "folder"
 
 
+def _is_void(folder: Path) -> bool:
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def _close(data: str | None) -> list[str]:
+    return difflib.get_close_matches(data or "", dataset_names(), n=1)
+
+
 def _unknown(data: str) -> str:
     names = ", ".join(dataset_names())
     if Path(data).is_file():
         return f"--data must be a folder or one of {names}; got the file {data}."
-    close = difflib.get_close_matches(data, dataset_names(), n=1)
+    close = _close(data)
     hint = f" Did you mean {close[0]}?" if close else ""
     return f"--data must be an existing folder or one of {names}; got {data}.{hint}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from mixwell.cli import console
-from mixwell.cli.data_argument import resolve_data
+from mixwell.cli.data_argument import resolve_data, tell_split
 from mixwell.cli.options import DATA, config_of, options_of
 from mixwell.recipes.classify import ClassifyConfig
 from mixwell.recipes.classify import classify as run
@@ -24,7 +24,9 @@ _DEFAULTS = Options()
 @app.command
 def classify(*, options: Annotated[Options, Parameter(name="*")] = _DEFAULTS) -> int:  # type: ignore[valid-type]
     """Train an image classifier and write the run to a folder."""
-    data, data_dir = resolve_data(options.data, options.data_dir)
+    data, data_dir = resolve_data(options.data, options.data_dir, options.download)
+    if not options.quiet:
+        tell_split(data, data_dir)
     config = config_of(ClassifyConfig, options, data=data, data_dir=data_dir)
     with console.keeping(config.out or "runs"):
         result = run(config)

@@ -3,7 +3,7 @@
 Levels follow torchvision's tables (31 magnitudes for both policies here), which is what most
 published recipes of recent years mean by "magnitude 9". Two things are native to mixwell: shears
 turn about the image's centre (torchvision and timm: the top-left corner), so that a sheared image
-does not also drift, and geometry is bilinear with grey fill by default. The profiles that
+does not also drift, and geometry is bilinear by default. The profiles that
 reproduce other libraries exactly are a separate module.
 """
 
@@ -139,7 +139,7 @@ class RandAugment(EditOp):
     magnitude: int = 9
     num_magnitude_bins: int = 31
     interp: InterpName = "bilinear"
-    fill: Fill = 128.0
+    fill: Fill = 0.0
     moves = True
 
     def validate(self) -> None:
@@ -171,7 +171,7 @@ class TrivialAugmentWide(EditOp):
 
     num_magnitude_bins: int = 31
     interp: InterpName = "bilinear"
-    fill: Fill = 128.0
+    fill: Fill = 0.0
     moves = True
 
     def validate(self) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 import numpy as np
 
@@ -20,16 +20,18 @@ from mixwell._errors import PolicyError
 from mixwell._rng import batch_derangement, batch_permutation
 from mixwell.plan.steps import WEIGHT_ONE, Mix, MixMode
 from mixwell.policy.base import MixOp, Rows, need
+from mixwell.policy.pairing import distinct_partners
 
 LamName = Literal["image", "pair", "batch"]
-PairingName = Literal["derangement", "roll", "flip", "random"]
+PairingName = Literal["derangement", "distinct", "roll", "flip", "random"]
 
 
 def partners(op: MixUp | CutMix, rows: Rows) -> np.ndarray:
     """int64 [N]: whom each row is mixed with.
 
     Raises:
-        PolicyError: fewer than two rows, or partners of another size.
+        PolicyError: fewer than two rows, partners of another size, or copies of one image in more
+            than half of the rows where pairing is "distinct".
     """
     n = len(rows)
     if n == 1:
@@ -41,6 +43,8 @@ def partners(op: MixUp | CutMix, rows: Rows) -> np.ndarray:
         return np.zeros(0, np.int64)
     if op.pairing == "derangement":
         other = batch_derangement(rows.draws, "pairing", n)
+    elif op.pairing == "distinct":
+        other = distinct_partners(rows.draws, "pairing", type(op).__name__)
     elif op.pairing == "random":
         other = batch_permutation(rows.draws, "pairing", n)
     elif op.pairing == "flip":
@@ -73,7 +77,7 @@ def _shared(op: MixUp | CutMix, rows: Rows, draw: Callable[..., np.ndarray]) -> 
 def _check(op: MixUp | CutMix) -> None:
     need(op, 0.01 <= op.alpha <= 1000, "alpha must lie in 0.01 .. 1000", op.alpha)
     need(op, op.lam in ("image", "pair", "batch"), 'lam: "image", "pair" or "batch"', op.lam)
-    names = ("derangement", "roll", "flip", "random")
+    names = get_args(PairingName)
     need(op, op.pairing in names, f"pairing must be one of {names}", op.pairing)
 
 
@@ -106,8 +110,9 @@ class MixUp(MixOp):
         alpha: lambda ~ Beta(alpha, alpha); 0.01 .. 1000. The paper uses 0.2 - 0.4 for ImageNet and
             1 for CIFAR-10.
         lam: "image", "pair" or "batch", see the module.
-        pairing: "derangement" (random, never oneself), "roll" (partner of i is i - 1), "flip"
-            (n - 1 - i), "random" (may be oneself).
+        pairing: "derangement" (random, never oneself), "distinct" (random, never the same sample
+            index, for repeated augmentation; at most half of the rows may share one), "roll"
+            (partner of i is i - 1), "flip" (n - 1 - i), "random" (may be oneself).
         p: chance; drawn for the image, pair or batch as lambda is.
 
     Raises:

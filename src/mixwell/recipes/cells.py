@@ -30,16 +30,22 @@ class Cells:
         path = self.path(candidate, seed, ".json")
         if not self.resume or not path.exists():
             return None
-        saved = json.loads(path.read_text())
-        if saved["settings"] != _settings(config):
-            theirs, ours = saved["settings"], _settings(config)
-            name = next(k for k in ours if theirs.get(k) != ours[k])
+        try:
+            saved = json.loads(path.read_text())
+            settings, row = saved["settings"], saved["row"] | {"policy": candidate.name}
+        except (ValueError, KeyError, TypeError):
+            raise mw.DataError(
+                f"{path} is damaged; delete it or leave out resume (--resume)."
+            ) from None
+        ours = _settings(config)
+        if settings != ours:
+            name = next(k for k in ours if settings.get(k) != ours[k])
             raise mw.DataError(
                 f"A comparison can be resumed with its own settings only, got {name}="
-                f"{ours[name]!r} instead of {theirs.get(name)!r} in {path}. Use the same settings "
-                "or another folder."
+                f"{ours[name]!r} instead of {settings.get(name)!r} in {path}. Use the same "
+                "settings or another folder."
             )
-        return saved["row"] | {"policy": candidate.name}
+        return row
 
     def save(self, candidate: Candidate, seed: int, config: TrainConfig, row: dict) -> None:
         """Keep a finished cell; its checkpoint is no longer needed."""
@@ -52,7 +58,7 @@ class Cells:
         self.path(candidate, seed, ".pt").unlink(missing_ok=True)
 
 
-_NOT_TRAINING = {"policies", "seeds", "grid", "baseline", "out", "resume", "quiet"}
+_NOT_TRAINING = {"policies", "seeds", "grid", "baseline", "out", "resume", "overwrite", "quiet"}
 _FREE = {"data_dir", "download", "num_workers", "threads", "devices", "num_nodes"}
 
 

@@ -6,6 +6,8 @@
     runs/NAME/history.csv      one row for each epoch
     runs/NAME/result.json      the figures of `Result`
     runs/NAME/checkpoint.pt    after each epoch; `resume=True` continues from it
+
+A folder that holds a run is not written over unasked.
 """
 
 from __future__ import annotations
@@ -20,10 +22,21 @@ from typing import Any
 
 import torch
 
-from mixwell.recipes.config import TrainConfig, as_json, policies_for, resolved, subset
+from mixwell.recipes.config import (
+    TrainConfig,
+    as_json,
+    check_seed,
+    policies_for,
+    resolved,
+    subset,
+)
 from mixwell.recipes.data import load_dataset
 from mixwell.recipes.loop import Result, make_fabric, train
-from mixwell.recipes.progress import Shown
+from mixwell.recipes.place import clear, place
+from mixwell.recipes.progress import Shown, waiting
+
+MARKS = ("checkpoint.pt", "result.json", "history.csv")
+"""Files of a run with a finished epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +45,11 @@ class ClassifyConfig(TrainConfig):
 
     Args:
         policy: a preset's name, a TOML file's path, or code such as ``"Policy(CutMix())"``.
-        seed: of initial weights, batch order and augmentation.
-        out: the run's folder; named after the settings under ``runs`` when left out.
+        seed: of initial weights, batch order and augmentation, 0 .. 2**32 - 1.
+        out: the run's folder; named after the settings under ``runs`` when left out, with a number
+            where there is one of that name.
         resume: continue the run that is in the folder.
+        overwrite: give up the run that is in the folder.
         quiet: show nothing.
     """
 
@@ -42,7 +57,17 @@ class ClassifyConfig(TrainConfig):
     seed: int = 0
     out: Path | None = None
     resume: bool = False
+    overwrite: bool = False
     quiet: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot mean anything.
+
+        Raises:
+            ValueError: a number is out of range.
+        """
+        super().__post_init__()
+        check_seed(self.seed)
 
 
 def classify(config: ClassifyConfig) -> Result:
@@ -55,21 +80,29 @@ def classify(config: ClassifyConfig) -> Result:
         The figures and the network. After Ctrl-C, those of the finished epochs.
 
     Raises:
-        DataError: the data set is missing or unfit, or `resume` finds another run's checkpoint.
+        DataError: the data set is missing or unfit, `resume` finds another run's checkpoint, or the
+            folder holds a run and neither `resume` nor `overwrite` is set.
         PolicyError: no such policy, or one that does not fit the images.
         ImportError: the extra `train` is not installed.
     """
     config = resolved(config)
-    out = Path(config.out or Path("runs") / _name(config))
+    out = place(config.out, _name(config), MARKS, resume=config.resume, overwrite=config.overwrite)
     config = replace(config, out=out)
-    data = load_dataset(config.data, config.data_dir, config.download)
-    data = subset(data, config.train_fraction)
+    with waiting(f"loading {config.data}", quiet=config.quiet):
+        data = load_dataset(config.data, config.data_dir, config.download)
+        data = subset(data, config.train_fraction)
     policy, eval_policy = policies_for(config, data, config.policy)
     fabric = make_fabric(config)
     chief = fabric.is_global_zero
-    if chief:
-        write_json(out / "config.json", as_json(config) | {"policy_code": repr(policy)})
     shown = Shown(config.epochs or 1, quiet=config.quiet or not chief)
+
+    def start(done: int, steps: int) -> None:
+        if chief:
+            if config.overwrite:
+                clear(out, MARKS)
+            write_json(out / "config.json", as_json(config) | {"policy_code": repr(policy)})
+        shown.start(done, steps)
+
     with cpu_threads(config.threads), shown.live():
         result = train(
             config,
@@ -79,22 +112,27 @@ def classify(config: ClassifyConfig) -> Result:
             seed=config.seed,
             checkpoint=out / "checkpoint.pt",
             resume=config.resume,
+            on_start=start,
             on_epoch=shown.epoch,
+            on_step=shown.on_step,
             fabric=fabric,
         )
-    if chief:
+    if chief and result.epochs:
         write_rows(out / "history.csv", result.history)
         write_json(out / "result.json", result.as_json())
-        if result.interrupted:
-            shown.say(f"stopped after {result.epochs} epochs; resume=True continues from {out}")
+    if result.interrupted:
+        shown.say(f"stopped after {result.epochs} epochs; --resume continues from {out}")
+    else:
+        shown.say(f"run: {out}")
     return result
 
 
 def _name(config: ClassifyConfig) -> str:
     """A folder's name that says what the run was."""
-    parts = [config.data, config.model or "", config.policy, f"seed{config.seed}"]
-    words = "-".join(part.replace("torchvision:", "") for part in parts)
-    return "".join(c if c.isalnum() or c in "-+._" else "_" for c in words)[:120]
+    parts = [config.data, (config.model or "").replace("torchvision:", ""), config.policy]
+    numbers = f"{config.optimizer}-lr{config.lr:g}-epochs{config.epochs}-seed{config.seed}"
+    words = "-".join(parts)[:100] + "-" + numbers
+    return "".join(c if c.isalnum() or c in "-+._" else "_" for c in words)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ each run records digests of its initial weights and of its order.
     runs/NAME/report.html, report.md, plot.png     for people
     runs/NAME/results.csv, results.json            for programs; one row for each run
     runs/NAME/cells/                               finished runs; `resume=True` skips them
+
+A folder that holds finished runs is not written over unasked.
 """
 
 from __future__ import annotations
@@ -27,11 +29,19 @@ import mixwell as mw
 from mixwell.recipes import report
 from mixwell.recipes.cells import Cells
 from mixwell.recipes.classify import cpu_threads, write_json
-from mixwell.recipes.config import TrainConfig, as_json, policies_for, resolved, subset
+from mixwell.recipes.config import (
+    TrainConfig,
+    as_json,
+    check_seed,
+    policies_for,
+    resolved,
+    subset,
+)
 from mixwell.recipes.data import TrainTest, load_dataset
-from mixwell.recipes.grid import Candidate, check_names, expanded, named
+from mixwell.recipes.grid import Candidate, check_names, expanded, named, with_baseline
 from mixwell.recipes.loop import make_fabric, train
-from mixwell.recipes.progress import Shown
+from mixwell.recipes.place import clear, place
+from mixwell.recipes.progress import Shown, waiting
 from mixwell.recipes.stats import Interval, interval, paired
 
 
@@ -45,12 +55,14 @@ class CompareConfig(TrainConfig):
     Args:
         policies: presets' names, TOML files' paths, or code, under a name of its own where one is
             given: ``"mild=Policy(Rotate(10))"``; by data set when left out.
-        seeds: one run of each policy for each.
+        seeds: one run of each policy for each, 0 .. 2**32 - 1.
         grid: values for fields of ops, such as ``{"num_ops": [1, 2], "magnitude": [5, 9]}``; each
             policy with an op that has the fields is compared in all their combinations.
-        baseline: the policy the others are compared with; the first when left out.
-        out: the folder; named after the data set and model under ``runs`` when left out.
+        baseline: the policy the others are compared with; when left out the first, or none where
+            the grid changes the first.
+        out: the folder; when left out runs/compare, or with a number where that holds another.
         resume: keep the finished runs that are in the folder.
+        overwrite: give up the finished runs that are in the folder.
         quiet: show nothing.
     """
 
@@ -60,6 +72,7 @@ class CompareConfig(TrainConfig):
     baseline: str | None = None
     out: Path | None = None
     resume: bool = False
+    overwrite: bool = False
     quiet: bool = False
 
     def __post_init__(self) -> None:
@@ -71,11 +84,16 @@ class CompareConfig(TrainConfig):
         super().__post_init__()
         if not self.seeds:
             raise ValueError("seeds must name at least one, got none.")
+        for seed in self.seeds:
+            check_seed(seed)
         for name in ("policies", "seeds"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} must name each once, got {', '.join(map(str, values))}.")
 
+
+MARKS = ("results.csv", "cells/*.json", "cells/*.pt")
+"""Files of a comparison with something finished."""
 
 POLICIES = ("none", "standard", "randaugment", "mixup", "cutmix")
 # What the digits' 8 x 8 pixels bear: a slight turn, move, zoom and slant.
@@ -158,30 +176,32 @@ def compare(config: CompareConfig) -> Comparison:
         config: the settings; fields left at None are filled in for the data set.
 
     Raises:
-        DataError: the data set is missing or unfit, or `resume` finds other settings.
+        DataError: the data set is missing or unfit, `resume` finds other settings, or the folder
+            holds finished runs and neither `resume` nor `overwrite` is set.
         PolicyError: no such policy, or a grid or baseline that fits none of them.
         ImportError: the extra `train` is not installed.
     """
     config = _filled(config)
-    data = load_dataset(config.data, config.data_dir, config.download)
-    data = subset(data, config.train_fraction)
-    candidates, eval_policy = _candidates(config, data)
-    baseline = check_names(candidates, config.baseline)
+    with waiting(f"loading {config.data}", quiet=config.quiet):
+        data = load_dataset(config.data, config.data_dir, config.download)
+        data = subset(data, config.train_fraction)
+    candidates, eval_policy, baseline = _candidates(config, data)
     out = Path(config.out or "")
     fabric = make_fabric(config)
     chief = fabric.is_global_zero
-    if chief:
-        write_json(out / "config.json", as_json(config))
     shown = Shown(
         config.epochs or 1, len(candidates) * len(config.seeds), quiet=config.quiet or not chief
     )
     cells = Cells(out / "cells", config.resume, chief)
     work = _Work(config, data, eval_policy, cells, shown, fabric)
+    work.check(candidates)
     rows: list[dict[str, Any]] = []
     with cpu_threads(config.threads), shown.live(), contextlib.suppress(KeyboardInterrupt):
         for row in work.rows(candidates):
             rows.append(row)
             check_pairs(rows)
+    if not work.begun:
+        work.start()
     comparison = Comparison(
         config=config,
         baseline=baseline,
@@ -196,7 +216,8 @@ def compare(config: CompareConfig) -> Comparison:
         candidates=candidates,
     )
     if chief:
-        report.write(comparison, data)
+        with waiting("writing the report", quiet=config.quiet):
+            report.write(comparison, data)
         for line in report.lines(comparison):
             shown.say(line)
     return comparison
@@ -208,23 +229,27 @@ def _filled(config: CompareConfig) -> CompareConfig:
     missing = {k: v for k, v in wanted.items() if getattr(config, k) in (None, ())}
     config = replace(config, **missing)
     config = resolved(replace(config, train_accuracy=True))
-    return replace(config, out=config.out or Path("runs") / f"compare-{config.data}-{config.model}")
+    out = place(config.out, "compare", MARKS, resume=config.resume, overwrite=config.overwrite)
+    return replace(config, out=out)
 
 
-def _candidates(config: CompareConfig, data: TrainTest) -> tuple[list[Candidate], mw.Policy]:
-    """The policies to compare, the grid expanded, and the policy to measure with."""
+def _candidates(config: CompareConfig, data: TrainTest) -> tuple[list[Candidate], mw.Policy, str]:
+    """The policies to compare, the grid expanded; the policy to measure with; the baseline."""
+    given: list[Candidate] = []
     found: list[Candidate] = []
     eval_policy = mw.Policy()
     for text in config.policies:
         name, code = named(text)
         policy, eval_policy = policies_for(config, data, code)
-        found += expanded(Candidate(name, policy), config.grid or {})
-    if config.grid and [c.name for c in found] == [named(text)[0] for text in config.policies]:
+        given.append(Candidate(name, policy))
+        found += expanded(given[-1], config.grid) if config.grid else given[-1:]
+    if config.grid and not any(candidate.of_grid for candidate in found):
         raise mw.PolicyError(
             f"A grid over {', '.join(config.grid)} needs a policy with an op that has these "
             f"fields, got {', '.join(config.policies)}. Add one, such as randaugment."
         )
-    return found, eval_policy
+    found, baseline = with_baseline(given, found, config.baseline)
+    return found, eval_policy, check_names(found, baseline)
 
 
 @dataclass
@@ -238,6 +263,22 @@ class _Work:
     shown: Shown
     fabric: Any
     failed: list[str] = field(default_factory=list)
+    begun: bool = False
+
+    def check(self, candidates: list[Candidate]) -> None:
+        """Make sure that all finished runs may be kept, before anything is written."""
+        for seed, candidate in itertools.product(self.config.seeds, candidates):
+            self.cells.load(candidate, seed, self.config)
+
+    def start(self, done: int = 0, steps: int = 1) -> None:
+        """Nothing was refused: from here on the folder is this comparison's."""
+        out = Path(self.config.out or "")
+        if self.cells.chief and not self.begun:
+            if self.config.overwrite:
+                clear(out, MARKS)
+            write_json(out / "config.json", as_json(self.config))
+        self.begun = True
+        self.shown.start(done, steps)
 
     def rows(self, candidates: list[Candidate]) -> Iterator[dict[str, Any]]:
         """All runs, seed by seed, so that what is finished when one stops is paired."""
@@ -267,7 +308,9 @@ class _Work:
             checkpoint=self.cells.path(candidate, seed, ".pt"),
             save_every=10.0,
             resume=self.config.resume,
+            on_start=self.start,
             on_epoch=self.shown.step,
+            on_step=self.shown.on_step,
             fabric=self.fabric,
         )
         if result.interrupted:

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import torch
 
 import mixwell as mw
 from mixwell.policy.presets import parse_policy, preset_names
 from mixwell.recipes.data import ArraySet, DataError, TrainTest
-from mixwell.recipes.optim import DEFAULT_DECAY, DEFAULT_LR
+from mixwell.recipes.optim import DEFAULT_DECAY, DEFAULT_LR, DEFAULT_SCHEDULE
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["onecycle", "cosine", "step", "constant"]
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,8 @@ class TrainConfig:
         epochs: passes over the training images; by data set when left out.
         batch_size: images in a step, over all devices; by data set when left out.
         optimizer: sgd (Nesterov), adam or adamw.
-        schedule: onecycle, cosine, step or constant; of the learning rate, per step.
+        schedule: onecycle, cosine, step or constant; of the learning rate, per step. When left
+            out, onecycle for sgd and cosine for the others.
         lr: peak learning rate; by optimizer and data set when left out.
         momentum: of SGD, or Adam's first beta.
         weight_decay: by optimizer when left out.
@@ -45,7 +47,8 @@ class TrainConfig:
         smoothing: label smoothing, 0 .. 1.
         ema: decay of averaged weights, which are then the ones measured; 0 is off.
         tta: average the logits of an image and its mirror image when measuring.
-        precision: 32-true, bf16-mixed or 16-mixed.
+        precision: 32-true, bf16-mixed, 16-mixed, or auto: bf16-mixed on GPUs that compute in it,
+            else 32-true.
         channels_last: memory format of images and weights.
         devices: how many, or auto.
         num_nodes: machines, under SLURM or torchrun.
@@ -65,7 +68,7 @@ class TrainConfig:
     epochs: int | None = None
     batch_size: int | None = None
     optimizer: OptimizerName = "sgd"
-    schedule: ScheduleName = "onecycle"
+    schedule: ScheduleName | None = None
     lr: float | None = None
     momentum: float = 0.9
     weight_decay: float | None = None
@@ -74,7 +77,7 @@ class TrainConfig:
     smoothing: float = 0.0
     ema: float = 0.0
     tta: bool = False
-    precision: Precision = "32-true"
+    precision: Precision = "auto"
     channels_last: bool = True
     devices: int | Literal["auto"] = "auto"
     num_nodes: int = 1
@@ -118,6 +121,7 @@ _SENSIBLE: dict[str, dict[str, Any]] = {
     "cifar100": {"model": "resnet20", "epochs": 15, "batch_size": 128, "lr": 0.3},
     "folder": {"model": "torchvision:resnet18", "epochs": 30, "batch_size": 32, "lr": 0.02},
 }
+LARGEST_SEED = 2**32 - 1  # times a million, and an epoch, stays within PyTorch's 64 bits
 LARGEST_OF_ONE_SIZE = 96  # px; presets up to here expect images that have the size already
 _DIRECTED = ("digits",)  # sets whose mirror images are something else
 
@@ -125,13 +129,38 @@ Config = TypeVar("Config", bound=TrainConfig)
 
 
 def resolved(config: Config) -> Config:
-    """The same config with every None that depends on the data set or optimizer filled in."""
+    """The same config with what depends on data set, optimizer or device filled in."""
     sensible = dict(_SENSIBLE.get(config.data, _SENSIBLE["folder"]))
     sensible["lr"] = DEFAULT_LR.get(config.optimizer, sensible["lr"])
     sensible["weight_decay"] = DEFAULT_DECAY[config.optimizer]
+    sensible["schedule"] = DEFAULT_SCHEDULE[config.optimizer]
     sensible["measure_every"] = 1
     missing = {name: value for name, value in sensible.items() if getattr(config, name) is None}
-    return replace(config, **missing)
+    return replace(config, precision=chosen_precision(config.precision), **missing)
+
+
+def chosen_precision(precision: Precision) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    """What auto means here: bfloat16 where the GPU computes in it; emulated, it is slow."""
+    if precision != "auto":
+        return precision
+    gpu = torch.cuda.is_available()
+    fast = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if fast else "32-true"
+
+
+def sensible_model(data: str) -> str:
+    """The model that a data set gets when none is named."""
+    return _SENSIBLE.get(data, _SENSIBLE["folder"])["model"]
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that not every generator takes.
+
+    Raises:
+        ValueError: it is out of range.
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ValueError(f"seed must lie in 0 .. {LARGEST_SEED} (2**32 - 1), got {seed}.")
 
 
 def as_json(config: TrainConfig) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Both feeds say which images a batch holds, so that the loop can record the order
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -17,6 +18,18 @@ import mixwell as mw
 from mixwell.recipes.data import ArraySet, ImageSet
 
 Batch = tuple[Tensor, Tensor]  # float images [B, C, H, W] and soft labels [B, K], on the device
+
+
+def ignore_interrupt(worker: int) -> None:
+    """Leave Ctrl-C to the main process.
+
+    A terminal sends it to the workers too; one that dies of it ends the training in an error before
+    the main process has written what is finished.
+
+    Args:
+        worker: its number.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Feed(Protocol):
@@ -100,6 +113,7 @@ class LoaderFeed:
             collate_fn=collate,
             drop_last=True,
             num_workers=num_workers,
+            worker_init_fn=ignore_interrupt,
             persistent_workers=num_workers > 0,
             pin_memory=device.type == "cuda",
         )
@@ -157,6 +171,7 @@ def plain_batches(
         batch_size=batch_size,
         collate_fn=mw.Collate(policy, **options),
         num_workers=num_workers,
+        worker_init_fn=ignore_interrupt,
     )
     for pixels, shares in loader:
         yield _moved(pixels, device), _moved(shares, device).argmax(1)

@@ -19,6 +19,7 @@ class Candidate:
 
     name: str
     policy: mw.Policy
+    of_grid: bool = False
 
 
 def named(text: str) -> tuple[str, str]:
@@ -43,7 +44,7 @@ def expanded(candidate: Candidate, grid: Grid) -> list[Candidate]:
         chosen = dict(zip(grid, values, strict=True))
         policy = mw.Policy(*(_with(op, chosen) for op in candidate.policy.ops))
         words = " ".join(f"{name}={value}" for name, value in chosen.items())
-        made.append(Candidate(f"{candidate.name} {words}", policy))
+        made.append(Candidate(f"{candidate.name} {words}", policy, of_grid=True))
     untouched = all(repr(other.policy) == repr(candidate.policy) for other in made)
     return [candidate] if untouched else made
 
@@ -59,6 +60,30 @@ def _with(op: Any, chosen: dict[str, Any]) -> Any:
     if "op" in own:
         return dataclasses.replace(op, op=_with(op.op, chosen))
     return op
+
+
+def with_baseline(
+    given: Sequence[Candidate], found: Sequence[Candidate], baseline: str | None
+) -> tuple[list[Candidate], str | None]:
+    """The candidates with one to compare with that the grid did not make.
+
+    A grid point is no baseline: which one came first is chance. So the policy that would have been
+    the baseline without a grid stays as it was given, unless `none` is there to take its place.
+
+    Args:
+        given: the policies before the grid.
+        found: the policies after it.
+        baseline: the name asked for, or None.
+
+    Returns:
+        The candidates, and the baseline's name.
+    """
+    whole = [candidate.name for candidate in found if not candidate.of_grid]
+    if baseline is None:
+        first = given[0].name
+        baseline = first if first in whole or "none" not in whole else "none"
+    kept = [c for c in given if c.name == baseline and c.name not in whole]
+    return [*kept, *found], baseline
 
 
 def check_names(candidates: Sequence[Candidate], baseline: str | None) -> str:

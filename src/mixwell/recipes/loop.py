@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,14 @@ import torch
 from torch import Tensor, nn
 
 import mixwell as mw
-from mixwell.recipes.config import TrainConfig, as_json
+from mixwell.recipes.checks import (
+    check_data,
+    check_logits,
+    check_size,
+    first_image,
+    unfit,
+)
+from mixwell.recipes.config import TrainConfig, as_json, chosen_precision
 from mixwell.recipes.data import ArraySet, DataError, TrainTest
 from mixwell.recipes.feed import Feed, LoaderFeed, MemoryFeed, plain_batches
 from mixwell.recipes.models import build_model
@@ -34,6 +41,7 @@ from mixwell.recipes.result import Result, array_digest, weights_digest
 from mixwell.targets import bce, mixed_accuracy, soft_cross_entropy
 
 OnEpoch = Callable[[dict[str, float]], None]
+OnStart = Callable[[int, int], None]
 LOSSES = {"ce": soft_cross_entropy, "bce": bce}
 
 
@@ -49,7 +57,8 @@ def make_fabric(config: TrainConfig) -> Any:
         raise ImportError(
             "Training needs lightning, which is not installed. Run `pip install 'mixwell[train]'`."
         ) from None
-    fabric = Fabric(devices=config.devices, num_nodes=config.num_nodes, precision=config.precision)
+    precision = chosen_precision(config.precision)
+    fabric = Fabric(devices=config.devices, num_nodes=config.num_nodes, precision=precision)
     fabric.launch()
     return fabric
 
@@ -65,6 +74,7 @@ def train(
     checkpoint: Path | None = None,
     save_every: float = 0.0,
     resume: bool = False,
+    on_start: OnStart | None = None,
     on_epoch: OnEpoch | None = None,
     on_step: Callable[[], None] | None = None,
     fabric: Any = None,
@@ -81,18 +91,21 @@ def train(
         checkpoint: file written after an epoch, never half.
         save_every: seconds from one checkpoint to the next, at least; the last epoch's is written.
         resume: continue from the checkpoint where there is one.
+        on_start: called before the first step, when nothing can be refused any more, with the
+            epochs that the checkpoint held and the steps of an epoch.
         on_epoch: called with each finished epoch's row of the history.
         on_step: called after each step.
         fabric: from `make_fabric`, to share it between runs.
 
     Raises:
         PolicyError: the policy does not give one size.
-        DataError: one class only, more classes than logits, or the checkpoint is of another run.
+        DataError: one class only, more classes than logits, a model that cannot take the images,
+            or a checkpoint that is damaged or of another run.
         FloatingPointError: the loss is no longer a number.
         ImportError: lightning is not installed.
     """
-    _check_data(data)
-    _check_size(data, policy)
+    check_data(data)
+    check_size(data, policy)
     fabric = fabric or make_fabric(config)
     gpus = [fabric.device] if fabric.device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
@@ -101,6 +114,9 @@ def train(
         run = _Run(config, data, policy, eval_policy or mw.Policy(), seed, build(), fabric)
         if resume and checkpoint and checkpoint.exists():
             run.load(checkpoint)
+        run.check_model()
+        if on_start:
+            on_start(len(run.history), run.feed.steps)
         interrupted, saved = False, time.monotonic()
         try:
             while not run.done:
@@ -214,16 +230,10 @@ class _Run:
         return epoch == self.config.epochs or epoch % (self.config.measure_every or 1) == 0
 
     def _step(self, images: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        total = self.feed.steps * (self.config.epochs or 1)
-        set_lr(
-            self.optimizer, (self.config.lr or 0.1) * lr_factor(self.config.schedule, step / total)
-        )
+        progress = step / (self.feed.steps * (self.config.epochs or 1))
+        factor = lr_factor(self.config.schedule or "onecycle", progress)
+        set_lr(self.optimizer, (self.config.lr or 0.1) * factor)
         logits = self.model(images)
-        if logits.shape[1] != labels.shape[1]:
-            raise DataError(
-                f"The model needs one logit for each of {labels.shape[1]} classes, got "
-                f"{logits.shape[1]}. Build it with num_classes={labels.shape[1]}."
-            )
         loss = LOSSES[self.config.loss](logits.float(), labels)
         self.fabric.backward(loss)
         self.optimizer.step()
@@ -244,13 +254,10 @@ class _Run:
         network.eval()
         self._share_statistics(network)
         hits = torch.zeros((), device=self.fabric.device)
-        batches = plain_batches(
+        batches = self._plain(
             images,
-            self.eval_policy,
-            self.options,
             batch_size=max(256, self.config.batch_size or 0),
             num_workers=self.config.num_workers,
-            device=self.fabric.device,
             rank=self.fabric.global_rank,
             world_size=self.fabric.world_size,
         )
@@ -261,6 +268,30 @@ class _Run:
                     logits = logits + network(pixels.flip(-1)).float()
             hits += (logits.argmax(1) == labels).sum()
         return float(self.fabric.all_reduce(hits, reduce_op="sum")) / len(images)
+
+    def _plain(self, images: Any, **options: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return plain_batches(
+            images, self.eval_policy, self.options, device=self.fabric.device, **options
+        )
+
+    @torch.no_grad()
+    def check_model(self) -> None:
+        """Show the network one test image before any work is spent on it.
+
+        Raises:
+            DataError: it cannot take the image, or gives the wrong number of logits.
+        """
+        self.network.eval()
+        first = first_image(self.data.test)
+        pixels, _ = next(iter(self._plain(first, batch_size=1, num_workers=0)))
+        height, width = pixels.shape[-2:]
+        try:
+            with self.fabric.autocast():
+                logits = self.network(pixels)
+        except Exception as error:
+            in_memory = isinstance(self.data.test, ArraySet)
+            raise unfit(self.config, self.network, (height, width), in_memory, error) from error
+        check_logits(logits, len(self.data.classes))
 
     def _share_statistics(self, network: nn.Module) -> None:
         """Give all processes the first one's norm statistics: each has seen other images."""
@@ -290,6 +321,17 @@ class _Run:
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint of the same run."""
+        try:
+            self._load(path)
+        except (DataError, OSError):
+            raise
+        except Exception as error:  # whatever half a file, or none of ours, ends in
+            raise DataError(
+                f"The checkpoint {path} is damaged ({type(error).__name__}); delete it or leave "
+                "out resume (--resume)."
+            ) from error
+
+    def _load(self, path: Path) -> None:
         saved = self.fabric.load(path, weights_only=True)
         theirs, ours = saved["identity"], self.identity
         differing = [k for k in ours if theirs.get(k) != ours[k]]
@@ -337,23 +379,3 @@ def _identity(config: TrainConfig, policy: mw.Policy, seed: int) -> dict[str, An
     names = TrainConfig.__dataclass_fields__
     chosen = {k: v for k, v in as_json(config).items() if k in names and k not in _FREE}
     return chosen | {"policy": repr(policy), "seed": seed}
-
-
-def _check_data(data: TrainTest) -> None:
-    if len(data.classes) < 2:
-        raise DataError(
-            f"Classification needs at least 2 classes, got {len(data.classes)} in {data.name}. "
-            "Add images of another class."
-        )
-    for part, images in (("training", data.train), ("test", data.test)):
-        if not len(images):
-            raise DataError(f"{data.name} needs {part} images, got none. Add some.")
-
-
-def _check_size(data: TrainTest, policy: mw.Policy) -> None:
-    known = isinstance(data.train, ArraySet) and policy.out_size == "uniform"
-    if not known and not isinstance(policy.out_size, tuple):
-        raise mw.PolicyError(
-            f"Training needs images of one size, got {policy!r}, which may give several. "
-            "Add Resize((H, W)) at its end."
-        )

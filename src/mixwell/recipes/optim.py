@@ -21,6 +21,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("onecycle", "cosine", "step", "constant")
 DEFAULT_LR = {"adam": 1e-3, "adamw": 1e-3}
+DEFAULT_SCHEDULE = {"sgd": "onecycle", "adam": "cosine", "adamw": "cosine"}
 DEFAULT_DECAY = {"sgd": 5e-4, "adam": 0.0, "adamw": 0.05}
 
 

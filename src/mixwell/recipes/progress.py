@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,24 @@ def line(row: dict[str, Any], epochs: int) -> str:
         f"mixed {row['mixed_accuracy']:6.2%}  {measured}"
         f"{row['images_per_second']:,.0f} img/s  {row['seconds']:.1f} s"
     )
+
+
+@contextmanager
+def waiting(text: str, *, quiet: bool = False, console: Console | None = None) -> Iterator[None]:
+    """Say in a terminal what is being done inside the block; the first process alone speaks.
+
+    Args:
+        text: what takes its time.
+        quiet: show nothing.
+        console: where; standard error when left out.
+    """
+    console = console or Console(file=sys.stderr, highlight=False)
+    first = all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    if quiet or not first or not console.is_terminal:
+        yield
+        return
+    with console.status(text):
+        yield
 
 
 class Shown:
@@ -47,7 +66,8 @@ class Shown:
             disable=quiet or not self.console.is_terminal,
         )
         self.task = self.bar.add_task("epochs", total=epochs * runs)
-        self.title = ""
+        self.title, self.begun = "", 0
+        self.done, self.steps, self.inside = 0, 1, 0  # whole epochs of all runs; this one's steps
 
     @contextmanager
     def live(self) -> Iterator[Shown]:
@@ -57,12 +77,31 @@ class Shown:
 
     def begin(self, title: str) -> None:
         """A run begins."""
-        self.title = title
-        self.bar.update(self.task, description=title)
+        self.title, self.done = title, self.epochs * self.begun  # also where the last one failed
+        self.begun += 1
+        self.bar.update(self.task, description=title, completed=self.done)
+
+    def start(self, done: int, steps: int) -> None:
+        """Training starts, after some epochs that a checkpoint held."""
+        self.done, self.steps, self.inside = self.done + done, max(steps, 1), 0
+        self.bar.update(self.task, completed=self.done)
+
+    def on_step(self) -> None:
+        """A step has ended; the bar moves by its share of an epoch."""
+        self.inside += 1
+        if self.bar.disable:
+            return
+        doing = f"step {self.inside}/{self.steps}" if self.inside < self.steps else "measuring"
+        self.bar.update(
+            self.task,
+            description=f"{self.title}  {doing}".strip(),
+            completed=self.done + min(self.inside / self.steps, 1.0),
+        )
 
     def step(self, row: dict[str, Any]) -> None:
         """An epoch has ended; only the bar moves."""
-        self.bar.advance(self.task)
+        self.done, self.inside = self.done + 1, 0
+        self.bar.update(self.task, completed=self.done)
 
     def epoch(self, row: dict[str, Any]) -> None:
         """An epoch has ended; say how."""
@@ -78,7 +117,8 @@ class Shown:
 
     def skip(self) -> None:
         """A run of all its epochs was done before."""
-        self.bar.advance(self.task, self.epochs)
+        self.done += self.epochs
+        self.bar.update(self.task, completed=self.done)
 
     def say(self, text: str) -> None:
         """One line above the bar."""

@@ -192,6 +192,12 @@ def notes(comparison: Comparison) -> list[str]:
             "The digits show the tool at work. Their default budget was chosen so that policies "
             "differ; it is no evidence about these policies on other images."
         )
+    points = sum(candidate.of_grid for candidate in comparison.candidates)
+    if points:
+        told.append(
+            f"A grid of {points} points: the best of them was picked on the test images, so its "
+            "figure is optimistic. Measure it again on images that took no part in the choice."
+        )
     told[:0] = [f"Failed: {text}" for text in comparison.failed]
     if comparison.interrupted:
         done = f"{len(comparison.rows)} of {comparison.planned} runs are finished"

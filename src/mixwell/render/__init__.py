@@ -27,12 +27,17 @@ def render(
     stack: bool | None = None,
     pad_to: tuple[int, int] | None = None,
 ) -> Any:
-    """Do a plan to images. Inputs are never changed; plans are done as they are, not fused.
+    """Do a plan to images. Plans are done as they are, not fused.
+
+    Inputs are never changed, and the result shares no memory with them: change it in place freely.
+    Outputs depend on their own rows of the plan alone, so a batch may be split in any way. A plan
+    without rows knows no sizes: of an empty stack [0, C, H, W] the result keeps H and W.
 
     Args:
         images: N images of the plan's sizes: torch [N, C, H, W], NumPy [N, H, W, C], or a list of
             tensors [C, H, W], of arrays [H, W, C] or [H, W], or of PIL images (L, RGB and RGBA
-            stay, other modes become RGB). uint8, uint16, or floats in 0 .. 1.
+            stay, I;16 is uint16, I and F are refused, other modes become RGB). uint8, uint16, or
+            floats in 0 .. 1.
         plan: what to do; see `mixwell.plan`.
         backend: a name from `backends()`, or "auto".
         mean: [C], 0 .. 1: the output is (x / 255 - mean) / std, floating. Goes with `std`.
@@ -50,7 +55,8 @@ def render(
         channels last. With `pad_to`, a pair of images and sizes.
 
     Raises:
-        RenderError: images and plan, or images and options, do not fit each other.
+        RenderError: images and plan, or images and options, do not fit each other; a fill lies
+            outside the images' range.
         BackendError: the backend is unknown or cannot serve here.
     """
     batch = batch_of(images, plan.in_hw)

@@ -6,8 +6,14 @@
 | NumPy [N, H, W, C] or [N, H, W], or a list of [H, W, C] or [H, W]  | NumPy, channels last  |
 | a list of PIL images                                             | torch, on the CPU     |
 
-Element types: uint8, uint16 and floats; floats must lie in 0 .. 1. PIL images of mode L have one
-channel, RGB three, RGBA four; any other mode is converted to RGB.
+Element types: uint8, uint16 and floats; floats must lie in 0 .. 1.
+
+| mode of a PIL image   | becomes                                         |
+| --------------------- | ----------------------------------------------- |
+| L, RGB, RGBA          | uint8 with one, three or four channels          |
+| I;16, I;16L, I;16B    | uint16 with one channel                         |
+| I, F                  | refused: their numbers have no fixed full range |
+| any other             | uint8, converted to RGB                         |
 """
 
 from __future__ import annotations
@@ -28,7 +34,7 @@ Kind = Literal["uint8", "uint16", "float"]
 TOP: dict[str, float] = {"uint8": 255.0, "uint16": 65535.0, "float": 1.0}
 """The number that means full intensity, for each kind."""
 
-_KINDS: dict[torch.dtype, Kind] = {
+KINDS: dict[torch.dtype, Kind] = {
     torch.uint8: "uint8",
     torch.uint16: "uint16",
     torch.float16: "float",
@@ -36,6 +42,10 @@ _KINDS: dict[torch.dtype, Kind] = {
     torch.float32: "float",
     torch.float64: "float",
 }
+"""Every dtype that comes in or goes out, and what its numbers mean."""
+
+
+_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 @dataclass(frozen=True)
@@ -93,14 +103,14 @@ def batch_of(images: Any, in_hw: np.ndarray) -> Batch:
     first = found[0] if isinstance(found, list) and found else found
     dtype = first.dtype if isinstance(first, Tensor) else torch.uint8
     device = first.device if isinstance(first, Tensor) else torch.device("cpu")
-    if dtype not in _KINDS:
+    if dtype not in KINDS:
         raise RenderError(
             f"images must be uint8, uint16 or floats in 0 .. 1, got {dtype}. Convert them first."
         )
     _check_sizes(found, in_hw)
-    if _KINDS[dtype] == "float":
+    if KINDS[dtype] == "float":
         _check_range(found)
-    return Batch(found, _KINDS[dtype], dtype, device, stacked, numpy)
+    return Batch(found, KINDS[dtype], dtype, device, stacked, numpy)
 
 
 def result_of(
@@ -135,7 +145,11 @@ def torch_dtype(dtype: Any) -> torch.dtype | None:
     """A torch dtype from a torch dtype, a NumPy dtype or None."""
     if dtype is None or isinstance(dtype, torch.dtype):
         return dtype
-    found = getattr(torch, np.dtype(dtype).name, None)
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = dtype if isinstance(dtype, str) else ""  # NumPy may not know "bfloat16"
+    found = getattr(torch, name, None)
     if not isinstance(found, torch.dtype):
         raise RenderError(f"dtype must be one that torch has, got {dtype!r}.")
     return found
@@ -149,11 +163,20 @@ def _one(image: Any, name: str) -> Tensor:
     if isinstance(image, np.ndarray):
         return _from_numpy(image, name, batch=False)
     if hasattr(image, "convert") and hasattr(image, "mode"):
-        kept = image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGB")
-        return _from_numpy(np.array(kept), name, batch=False)
+        return _from_pil(image, name)
     raise RenderError(
         f"{name} must be a torch tensor, a NumPy array or a PIL image, got {type(image).__name__}."
     )
+
+
+def _from_pil(image: Any, name: str) -> Tensor:
+    if image.mode in ("I", "F"):
+        raise RenderError(
+            f"{name}: a PIL image of mode {image.mode} has no fixed range of levels. Convert it to "
+            "I;16 (0 .. 65535) or L, or pass np.asarray(image) divided by its full range."
+        )
+    kept = image if image.mode in ("L", "RGB", "RGBA", *_SIXTEEN_BITS) else image.convert("RGB")
+    return _from_numpy(np.array(kept), name, batch=False)
 
 
 def _from_numpy(array: np.ndarray, name: str, *, batch: bool) -> Tensor:
@@ -162,7 +185,8 @@ def _from_numpy(array: np.ndarray, name: str, *, batch: bool) -> Tensor:
         array = array[..., None]
     if array.ndim != wanted:
         raise RenderError(f"{name}: a NumPy array must be {plain}, got shape {array.shape}.")
-    if array.dtype.kind not in "uf":
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)  # torch has one byte order
+    if array.dtype.kind not in "uf" or array.dtype.itemsize > 8:
         raise RenderError(f"{name}: must be uint8, uint16 or floats, got {array.dtype}.")
     if not array.flags.writeable or any(s < 0 for s in array.strides):
         array = array.copy()  # torch can share neither

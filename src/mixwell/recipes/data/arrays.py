@@ -11,6 +11,8 @@ from torch import Tensor
 
 from mixwell import DataError
 
+TEST_EVERY = 5
+
 
 @runtime_checkable
 class ImageSet(Protocol):
@@ -96,6 +98,7 @@ class TrainTest:
         name: the data set's name.
         mean: per-channel mean to subtract, for pixels scaled to 0..1.
         std: per-channel standard deviation to divide by, same unit.
+        note: one line about how the two parts came about, "" where the files say it themselves.
     """
 
     train: ImageSet
@@ -103,11 +106,29 @@ class TrainTest:
     name: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    note: str = ""
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in label order."""
         return self.train.classes
+
+
+def every_fifth_of_class(labels: np.ndarray) -> np.ndarray:
+    """The images that become the test part where a data set comes without one.
+
+    No random stream is involved, and each class is split alike.
+
+    Args:
+        labels: int64 ``[N]``, in stored order.
+
+    Returns:
+        Bool ``[N]``: True at the 5th, 10th, ... image of each class.
+    """
+    chosen = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        chosen[np.flatnonzero(labels == label)[TEST_EVERY - 1 :: TEST_EVERY]] = True
+    return chosen
 
 
 def check_labels(labels: np.ndarray, num_classes: int, subject: str) -> None:

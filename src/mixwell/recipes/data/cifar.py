@@ -83,7 +83,8 @@ def load_cifar(name: str, data_dir: Path, download: bool = False) -> TrainTest:
     Args:
         name: ``"cifar10"`` or ``"cifar100"``.
         data_dir: the folder with the files, or its parent.
-        download: fetch the published Python batches into ``data_dir`` if nothing is there yet.
+        download: fetch the published Python batches into ``data_dir``, made where it is missing,
+            if nothing is there yet.
 
     Returns:
         Both sets as :class:`ArraySet` of 32x32 RGB; mean and std of the training images.
@@ -99,7 +100,8 @@ def load_cifar(name: str, data_dir: Path, download: bool = False) -> TrainTest:
     if found is None:
         raise DataError(
             f"{name} needs {kind.python_dir}, {kind.binary_dir} or class folders under train/ and "
-            f"test/, got none of them in {data_dir}. Check data_dir or set download=True."
+            f"test/, got none of them in {data_dir}. Check data_dir (--data-dir), or "
+            "fetch it with download=True (--download)."
         )
     read, folder = found
     train, test = read(kind, folder, "train"), read(kind, folder, "test")
@@ -135,6 +137,7 @@ def _download(kind: _Kind, data_dir: Path) -> None:
 
     source = CIFAR10 if kind.name == "cifar10" else CIFAR100
     try:
+        data_dir.mkdir(parents=True, exist_ok=True)
         utils.download_and_extract_archive(
             source.url, str(data_dir), filename=source.filename, md5=source.tgz_md5
         )

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from mixwell.recipes.data.arrays import ArraySet, TrainTest, channel_stats
+from mixwell.recipes.data.arrays import (
+    ArraySet,
+    TrainTest,
+    channel_stats,
+    every_fifth_of_class,
+)
 
-TEST_EVERY = 5
 CLASSES = tuple(str(digit) for digit in range(10))
 
 
@@ -34,7 +38,7 @@ def load_digits() -> TrainTest:
     ink, labels = _read()
     grey = (ink * 255 + 8) // 16
     images = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=3)
-    is_test = _every_fifth_of_class(labels)
+    is_test = every_fifth_of_class(labels)
     train = ArraySet(images[~is_test], labels[~is_test], CLASSES)
     test = ArraySet(images[is_test], labels[is_test], CLASSES)
     mean, std = channel_stats(train.images)
@@ -52,11 +56,3 @@ def _read() -> tuple[np.ndarray, np.ndarray]:
         ) from None
     ink, labels = sklearn_digits(return_X_y=True)
     return ink.reshape(-1, 8, 8).astype(np.int64), labels.astype(np.int64)
-
-
-def _every_fifth_of_class(labels: np.ndarray) -> np.ndarray:
-    """Bool ``[N]``: True at the 5th, 10th, ... image of each class."""
-    chosen = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        chosen[np.flatnonzero(labels == label)[TEST_EVERY - 1 :: TEST_EVERY]] = True
-    return chosen

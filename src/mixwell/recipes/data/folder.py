@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mixwell import DataError
-from mixwell.recipes.data.arrays import TrainTest
+from mixwell.recipes.data.arrays import TEST_EVERY, TrainTest, every_fifth_of_class
 from mixwell.recipes.data.decode import decode_rgb, header_is_readable
 
 SUFFIXES = frozenset(
@@ -88,6 +89,17 @@ class FolderSet:
         pixels = decode_rgb(self.paths[index]).transpose(2, 0, 1)
         return torch.from_numpy(pixels.copy()), int(self.labels[index])
 
+    def only(self, chosen: np.ndarray) -> FolderSet:
+        """A set of some of the images with all the classes.
+
+        Args:
+            chosen: bool ``[N]``.
+        """
+        part = copy(self)
+        part.paths = [path for path, taken in zip(self.paths, chosen, strict=True) if taken]
+        part.labels = self.labels[chosen]
+        return part
+
     def __repr__(self) -> str:
         """``FolderSet(244 images | 2 classes | 0 skipped)``."""
         counts = f"{len(self)} images | {len(self.classes)} classes | {len(self.skipped)} skipped"
@@ -100,7 +112,7 @@ def _class_folders(root: Path) -> list[Path]:
             f"FolderSet needs an existing folder, got {root}. Check the path; it must hold one "
             "subfolder per class."
         )
-    inside = sorted(path for path in root.iterdir() if not path.name.startswith("."))
+    inside = _visible(root)
     folders = [path for path in inside if path.is_dir()]
     if not folders:
         loose = sum(path.suffix.lower() in SUFFIXES for path in inside)
@@ -116,6 +128,10 @@ def _class_folders(root: Path) -> list[Path]:
     return folders
 
 
+def _visible(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if not path.name.startswith("."))
+
+
 def _image_files(folder: Path) -> list[Path]:
     def is_image(path: Path) -> bool:
         parts = path.relative_to(folder).parts
@@ -128,6 +144,9 @@ def _image_files(folder: Path) -> list[Path]:
 def load_folders(data_dir: Path) -> TrainTest:
     """Load ``train/`` and ``val/`` (or, where there is no ``val/``, ``test/``) of a folder.
 
+    A folder with none of the three is taken for one of class folders: of each class every fifth
+    file, in order of path, becomes the test part, as for the digits; the result's ``note`` says so.
+
     Args:
         data_dir: the folder that holds them.
 
@@ -135,14 +154,18 @@ def load_folders(data_dir: Path) -> TrainTest:
         Two :class:`FolderSet` with equal classes, and the usual normalisation of photographs.
 
     Raises:
-        DataError: as :class:`FolderSet`, or a split is missing, or their classes differ.
+        DataError: as :class:`FolderSet`, or a split is missing, or their classes differ, or a class
+            without a split has fewer than five images.
     """
+    if is_unsplit(data_dir):
+        return _split(data_dir)
     names = [name for name in ("val", "test") if (data_dir / name).is_dir()]
     if not (data_dir / "train").is_dir() or not names:
         found = sorted(path.name for path in data_dir.iterdir()) if data_dir.is_dir() else "nothing"
         raise DataError(
             f"The folder data set needs train/ and val/ (or test/) in {data_dir}, got "
-            f"{_shorten(found)}. Make the two folders, each with one subfolder per class."
+            f"{_shorten(found)}. Make the two folders, each with one subfolder per class, or only "
+            "one subfolder per class."
         )
     train, test = FolderSet(data_dir / "train"), FolderSet(data_dir / names[0])
     if train.classes != test.classes:
@@ -152,6 +175,36 @@ def load_folders(data_dir: Path) -> TrainTest:
             f"{_shorten(differing)}. Add the missing folders or remove the others."
         )
     return TrainTest(train, test, "folder", PHOTO_MEAN, PHOTO_STD)
+
+
+def is_unsplit(data_dir: Path) -> bool:
+    """Whether a folder has subfolders, and no train/, val/ or test/ among them."""
+    if not data_dir.is_dir():
+        return False
+    names = {path.name for path in _visible(data_dir) if path.is_dir()}
+    return bool(names) and names.isdisjoint(("train", "val", "test"))
+
+
+def split_note(data_dir: Path) -> str:
+    """How a folder without splits is divided, in one line."""
+    return (
+        f"{data_dir} has no train/ and val/: every fifth image of each class, in order of name, "
+        "becomes the test part."
+    )
+
+
+def _split(data_dir: Path) -> TrainTest:
+    whole = FolderSet(data_dir)
+    counts = np.bincount(whole.labels)
+    if counts.min() < TEST_EVERY:
+        raise DataError(
+            f"Splitting needs at least {TEST_EVERY} images of each class, got {counts.min()} in "
+            f"{data_dir / whole.classes[int(counts.argmin())]}. Add images, or make train/ and "
+            "val/, each with one subfolder per class."
+        )
+    test = every_fifth_of_class(whole.labels)
+    parts = whole.only(~test), whole.only(test)
+    return TrainTest(*parts, "folder", PHOTO_MEAN, PHOTO_STD, split_note(data_dir))
 
 
 def _shorten(names: list[str] | str, most: int = 6) -> str:

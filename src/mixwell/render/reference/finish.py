@@ -5,7 +5,7 @@
 | any  | float, mean and std | v a + b in float32; a = 1 / (top std), b = -mean / std, |
 |      |                     | each rounded from float64                               |
 | any  | float               | v / top in float32                                      |
-| any  | integer, same kind  | v; half to even and clipped if it was loose             |
+| any  | integer, same kind  | v (no row is loose then)                                |
 | any  | integer, other kind | v top' / top in float64, half to even, clipped          |
 
 `top` is 255, 65535 or 1. float16 and bfloat16 are cast from float32.
@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from mixwell._errors import RenderError
-from mixwell.render.images import TOP, Batch, torch_dtype
-from mixwell.render.reference.rows import Rows
+from mixwell.render.images import KINDS, TOP, Batch, torch_dtype
+from mixwell.render.reference.rows import Rows, doubled
 
 _TOP_OF = {torch.uint8: TOP["uint8"], torch.uint16: TOP["uint16"]}
 
@@ -55,8 +55,8 @@ def output_for(
     """Check the options of `mixwell.render.render` against the images.
 
     Raises:
-        RenderError: half of mean and std, wrong length, a std that is not positive, or an integer
-            dtype for normalised images.
+        RenderError: half of mean and std, wrong length, a mean outside 0 .. 1, a std that is not
+            positive, an integer dtype for normalised images, or a dtype that does not serve.
     """
     dtype = torch_dtype(dtype)
     if (mean is None) != (std is None):
@@ -67,8 +67,12 @@ def output_for(
         dtype = torch.float32 if dtype is None else dtype
         mean, std = (np.atleast_1d(np.asarray(v, np.float64)) for v in (mean, std))
         _check_statistics(batch, mean, std, dtype)
-    if not dtype.is_floating_point and dtype not in _TOP_OF:
-        raise RenderError(f"dtype must be uint8, uint16 or a float, got {dtype}.")
+    if dtype not in KINDS:
+        raise RenderError(f"dtype must be uint8, uint16 or a float of 16 to 64 bits, got {dtype}.")
+    if batch.numpy and dtype == torch.bfloat16:
+        raise RenderError(
+            "NumPy has no bfloat16. Give dtype=float32, or pass the images as torch tensors."
+        )
     return Output(dtype, mean, std, memory_format)
 
 
@@ -83,10 +87,9 @@ def _finished(rows: Rows, images: Tensor, output: Output) -> Tensor:
     if output.floating:
         images = _as_float(rows, images, output)
     elif _TOP_OF[output.dtype] != TOP[rows.kind]:
-        scaled = images.double() * (_TOP_OF[output.dtype] / TOP[rows.kind])
-        images = scaled.round().clamp(0, _TOP_OF[output.dtype])
-    elif rows.loose:
-        images = images.round().clamp(0, _TOP_OF[output.dtype])
+        scaled = doubled(images) * (_TOP_OF[output.dtype] / TOP[rows.kind])
+        whole = scaled.round().clamp(0, _TOP_OF[output.dtype])
+        return whole.to(output.dtype).to(images.device)
     return images.to(output.dtype)
 
 
@@ -120,8 +123,12 @@ def _check_statistics(batch: Batch, mean: np.ndarray, std: np.ndarray, dtype: to
                 f"mean and std need one number for each of the {channels} channels, got shapes "
                 f"{mean.shape} and {std.shape}."
             )
-    if not (std > 0).all() or not np.isfinite(mean).all():
-        raise RenderError(f"std must be positive and mean finite, got {std} and {mean}.")
+    if not (std > 0).all():
+        raise RenderError(f"std must be positive, got {std}.")
+    if not ((mean >= 0) & (mean <= 1)).all():
+        raise RenderError(
+            f"mean must lie in 0 .. 1, got {mean}. Divide by 255 if mean and std are levels."
+        )
     if not dtype.is_floating_point:
         raise RenderError(
             f"normalised images need a floating dtype, got {dtype}. Leave out dtype, or leave out "

@@ -16,16 +16,20 @@ top 16 bits of the word):
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from mixwell._errors import RenderError
 from mixwell.plan.steps import EraseUnits, EraseValue
+from mixwell.render.images import Kind
+from mixwell.render.reference.rows import Numbers, by_channel, colours, index, rectangles
 from mixwell.render.tables import NORMAL_BITS, normal_quantiles
 
 _LOW = 0xFFFFFFFF
-_TOP = {"uint8": 255, "uint16": 65535}
+_HANDFUL = 1 << 16  # pixels that get their random numbers in one go
 
 
 def philox4x32(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -103,7 +107,7 @@ def erase(
     *,
     fill: np.ndarray,
     key: np.ndarray,
-    kind: str,
+    kind: Kind,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
 ) -> Tensor:
@@ -115,25 +119,21 @@ def erase(
 
     Raises:
         RenderError: a row in normalized units, but the images are not float or are not normalised;
-            a coloured fill on images of more than 4 channels.
+            a fill in input units outside their range; a coloured fill on images of more than 4
+            channels.
     """
     _check_units(params, kind, mean, std)
     rects = np.rint(params[:, :4]).astype(np.int64)
-    out = images.clone()
-    for row, (x0, y0, x1, y1) in enumerate(rects.tolist()):
-        ys = torch.arange(y0, y1, device=images.device)
-        xs = torch.arange(x0, x1, device=images.device)
-        value, units = (int(p) for p in params[row, 4:6])
-        if value == EraseValue.CHANNEL:
-            ys, xs = ys[:1] * 0, xs[:1] * 0
-        if value == EraseValue.CONSTANT:
-            colour = _constant(fill[row], images.shape[1], kind).to(images.device)
-        else:
-            words = noise_words(key[row : row + 1], images.shape[1], ys, xs)[0]
-            colour = _random(words, kind, units)
-        if units == EraseUnits.NORMALIZED:
-            colour = colour * _per_channel(std, images) + _per_channel(mean, images)
-        out[row, :, y0:y1, x0:x1] = colour.to(images.dtype)
+    by_pixel, normalized = params[:, 4] == EraseValue.PIXEL, params[:, 5] == EraseUnits.NORMALIZED
+    colour = _one_colour(images, params, fill=fill, key=key, kind=kind)
+    colour = _unnormalized(colour, normalized, mean, std)[:, :, None, None].to(images.dtype)
+    inside = rectangles(np.where(by_pixel[:, None], 0, rects), images)
+    out = torch.where(inside, colour, images)
+    for row, y, x in _places(rects, np.flatnonzero(by_pixel)):
+        at_row, at_y, at_x = (index(places, images) for places in (row, y, x))
+        words = _pixel_words(key[row], images.shape[1], at_y, at_x)
+        drawn = _unnormalized(_random(words, normalized[row], kind), normalized[row], mean, std)
+        out[at_row, :, at_y, at_x] = drawn.to(out.dtype)
     return out
 
 
@@ -162,26 +162,70 @@ def _check_units(params: np.ndarray, kind: str, mean: object, std: object) -> No
         )
 
 
-def _constant(fill: np.ndarray, channels: int, kind: str) -> Tensor:
-    """The fill, [C, 1, 1]; images of more than 4 channels need the same number in all."""
-    if channels > 4 and (fill != fill[0]).any():
-        raise RenderError(
-            f"ERASE has a fill of 4 channels and the image has {channels}; only a grey fill can "
-            f"serve, got {fill.tolist()}. Use one number as fill."
-        )
-    colour = fill[np.arange(channels) % 4]
+def _one_colour(
+    images: Tensor, params: np.ndarray, *, fill: np.ndarray, key: np.ndarray, kind: Kind
+) -> Tensor:
+    """What CONSTANT and CHANNEL rows write, before normalised units are undone: float32 [n, C]."""
+    constant = params[:, 4] == EraseValue.CONSTANT
+    normalized = params[:, 5] == EraseUnits.NORMALIZED
+    channels, plain = images.shape[1], constant & ~normalized
+    colour = torch.from_numpy(by_channel(np.where(constant[:, None], fill, 0), channels))
+    colour = colour.to(images.device)
+    like = colour[:, :, None, None]
+    colour[index(np.flatnonzero(plain), images)] = colours(
+        fill[plain], Numbers(kind), like
+    ).flatten(1)
+    some = np.flatnonzero(params[:, 4] == EraseValue.CHANNEL)
+    if len(some):
+        corner = torch.zeros(len(some), dtype=torch.int64, device=images.device)
+        words = _pixel_words(key[some], channels, corner, corner)
+        colour[index(some, images)] = _random(words, normalized[some], kind).float()
+    return colour
+
+
+def _places(rects: np.ndarray, rows: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Row, y and x of all pixels in some rows' rectangles, in handfuls that fit the cache."""
+    x0, y0, x1, y1 = rects[rows].T
+    sizes = (x1 - x0) * (y1 - y0)
+    row = np.repeat(np.arange(len(rows)), sizes)
+    nth = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    y, x = np.divmod(nth, np.maximum(x1 - x0, 1)[row])
+    for start in range(0, len(row), _HANDFUL):
+        some = slice(start, start + _HANDFUL)
+        of = row[some]
+        yield rows[of], y[some] + y0[of], x[some] + x0[of]
+
+
+def _pixel_words(key: np.ndarray, channels: int, ys: Tensor, xs: Tensor) -> Tensor:
+    """`noise_words` of single pixels, each with a key of its own: int64 [P, C]."""
+    keys = index(key, xs)[:, :, None]
+    block = torch.arange(-(-channels // 4), device=xs.device)
+    counter = ((ys << 16) | xs)[:, None], block, keys[:, 2], keys[:, 3]
+    words = torch.broadcast_tensors(*philox4x32(counter, (keys[:, 0], keys[:, 1])))
+    return torch.stack(words, dim=2).flatten(1)[:, :channels]
+
+
+def _random(words: Tensor, normalized: np.ndarray, kind: Kind) -> Tensor:
+    """Values from words [n, C]: uniform over the range, or standard normal in rows that say so."""
     if kind != "float":
-        colour = np.clip(np.rint(colour), 0, _TOP[kind])
-    return torch.from_numpy(colour)[:, None, None]
+        return words >> (24 if kind == "uint8" else 16)
+    uniform = words.to(torch.float32) * 2.0**-32
+    if not normalized.any():
+        return uniform
+    normal = normals(words).to(torch.float32) * 2.0**-NORMAL_BITS
+    return torch.where(index(normalized, words).bool()[:, None], normal, uniform)
 
 
-def _random(words: Tensor, kind: str, units: int) -> Tensor:
-    if units == EraseUnits.NORMALIZED:
-        return normals(words).to(torch.float32) * 2.0**-NORMAL_BITS
-    if kind == "float":
-        return words.to(torch.float32) * 2.0**-32
-    return words >> (24 if kind == "uint8" else 16)
-
-
-def _per_channel(values: tuple[float, ...] | None, images: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=images.device)[:, None, None]
+def _unnormalized(
+    colour: Tensor,
+    normalized: np.ndarray,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> Tensor:
+    """Colours [n, C] times `std` plus `mean` in the rows that are in normalised units."""
+    if not normalized.any():
+        return colour
+    by, plus = (
+        torch.tensor(values, dtype=torch.float32, device=colour.device) for values in (std, mean)
+    )
+    return torch.where(index(normalized, colour).bool()[:, None], colour * by + plus, colour)

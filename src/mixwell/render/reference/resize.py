@@ -21,19 +21,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixwell.render.reference.rows import Rows
+from mixwell.render.reference.rows import Numbers
 from mixwell.render.taps import RESIZE_BITS, resample_taps
 
 _CHUNK = 1 << 21  # output elements of the first pass at a time, so that they stay near the cache
 
 
 def resize(
-    rows: Rows, images: Tensor, param: np.ndarray, out_hw: tuple[int, int], interp: int
+    numbers: Numbers, images: Tensor, param: np.ndarray, out_hw: tuple[int, int], interp: int
 ) -> Tensor:
     """Boxes of images [n, C, H, W], resized to [n, C, *out_hw].
 
     Args:
-        rows: where the images come from; says how numbers are treated.
+        numbers: how the images' numbers are treated.
         images: tensor [n, C, H, W].
         param: float64 [n, 12], see `Code.RESIZE`.
         out_hw: size of the output, px.
@@ -42,27 +42,32 @@ def resize(
     _, channels, height, _ = images.shape
     step = max(1, _CHUNK // (channels * height * out_hw[1]))
     out = [
-        _resize_some(rows, images[i : i + step], param[i : i + step], out_hw, interp)
+        _resize_some(numbers, images[i : i + step], param[i : i + step], out_hw, interp)
         for i in range(0, len(images), step)
     ]
     return out[0] if len(out) == 1 else torch.cat(out)
 
 
 def _resize_some(
-    rows: Rows, images: Tensor, param: np.ndarray, out_hw: tuple[int, int], interp: int
+    numbers: Numbers, images: Tensor, param: np.ndarray, out_hw: tuple[int, int], interp: int
 ) -> Tensor:
     x0, y0, x1, y1 = param[:, :4].T
     top, bottom = int(np.floor(min(y0.min(), y1.min()))), int(np.ceil(max(y0.max(), y1.max())))
     images = images[:, :, top:bottom]
-    across = _tables(rows, x0, x1, out_hw[1], interp, images.device)
-    down = _tables(rows, y0 - top, y1 - top, out_hw[0], interp, images.device)
-    halfway = _pass(rows, images, *across, axis=3)
-    out = _pass(rows, halfway, *down, axis=2)
-    return out if rows.integer or rows.limit is None else out.clamp_(0, rows.limit)
+    across = _tables(numbers, x0, x1, out_hw[1], interp, images.device)
+    down = _tables(numbers, y0 - top, y1 - top, out_hw[0], interp, images.device)
+    halfway = _pass(numbers, images, *across, axis=3)
+    out = _pass(numbers, halfway, *down, axis=2)
+    return out if numbers.integer or numbers.limit is None else out.clamp_(0, numbers.limit)
 
 
 def _tables(
-    rows: Rows, start: np.ndarray, stop: np.ndarray, size: int, interp: int, device: torch.device
+    numbers: Numbers,
+    start: np.ndarray,
+    stop: np.ndarray,
+    size: int,
+    interp: int,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Every row's taps, padded to the longest: first int64 [n, size], weights [n, size, T]."""
     taps = [
@@ -70,15 +75,15 @@ def _tables(
     ]
     longest = max(weights.shape[1] for _, weights, _ in taps)
     first = np.stack([f for f, _, _ in taps]).astype(np.int64)
-    weights = np.zeros((len(taps), size, longest), np.int64 if rows.integer else np.float32)
+    weights = np.zeros((len(taps), size, longest), np.int64 if numbers.integer else np.float32)
     for row, (_, exact, whole) in enumerate(taps):
-        weights[row, :, : exact.shape[1]] = whole if rows.integer else exact
-    dtype = torch.int32 if rows.kind == "uint8" else torch.int64
+        weights[row, :, : exact.shape[1]] = whole if numbers.integer else exact
+    dtype = torch.int32 if numbers.kind == "uint8" else torch.int64
     table = torch.from_numpy(weights).to(device)
-    return torch.from_numpy(first).to(device), table.to(dtype) if rows.integer else table
+    return torch.from_numpy(first).to(device), table.to(dtype) if numbers.integer else table
 
 
-def _pass(rows: Rows, images: Tensor, first: Tensor, weights: Tensor, axis: int) -> Tensor:
+def _pass(numbers: Numbers, images: Tensor, first: Tensor, weights: Tensor, axis: int) -> Tensor:
     """Weighted sums along one axis."""
     n, size = first.shape
     shape = (n, 1, 1, size) if axis == 3 else (n, 1, size, 1)
@@ -88,8 +93,8 @@ def _pass(rows: Rows, images: Tensor, first: Tensor, weights: Tensor, axis: int)
     for tap in range(weights.shape[2]):
         at = (first + tap).clamp_(max=images.shape[axis] - 1).reshape(shape).expand(wide)
         total += images.gather(axis, at) * weights[:, :, tap].reshape(shape)
-    if not rows.integer:
+    if not numbers.integer:
         return total
     total = (total + (1 << (RESIZE_BITS - 1))) >> RESIZE_BITS
-    assert rows.limit is not None
-    return total.clamp_(0, int(rows.limit)).to(images.dtype)
+    assert numbers.limit is not None
+    return total.clamp_(0, int(numbers.limit)).to(images.dtype)

@@ -29,6 +29,7 @@ from mixwell.plan.steps import Code
 from mixwell.render import tables
 from mixwell.render.reference.filters import blend, blend_float, blur, per_row, sharpness
 from mixwell.render.reference.noise import erase, noise
+from mixwell.render.reference.rows import doubled
 
 ToneFn = Callable[[Tensor, np.ndarray], Tensor]
 
@@ -67,7 +68,9 @@ def grey_float(images: Tensor) -> Tensor:
 
 def _looked_up(code: Code) -> ToneFn:
     def on_bytes(images: Tensor, params: np.ndarray) -> Tensor:
-        return apply_table(images, tables.table(code, params, histogram(images)))
+        unseen = np.zeros((len(images), images.shape[1], 256), np.int64)
+        hist = histogram(images) if code in tables.USES_HISTOGRAM else unseen
+        return apply_table(images, tables.table(code, params, hist))
 
     return on_bytes
 
@@ -125,8 +128,8 @@ def _brightness_float(images: Tensor, params: np.ndarray) -> Tensor:
 
 def _contrast_float(images: Tensor, params: np.ndarray) -> Tensor:
     # In float64, so that the mean does not depend on how the device splits the sum.
-    pivot = grey_float(images).double().mean(dim=(1, 2, 3), keepdim=True).float()
-    return blend_float(pivot, images, params[:, 0])
+    pivot = doubled(grey_float(images)).mean(dim=(1, 2, 3), keepdim=True).float()
+    return blend_float(pivot.to(images.device), images, params[:, 0])
 
 
 def _saturation_float(images: Tensor, params: np.ndarray) -> Tensor:

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from mixwell.plan.geometry import is_affine
 from mixwell.plan.steps import Interp
-from mixwell.render.reference.rows import Rows, colours
+from mixwell.render.reference.rows import Numbers, colours
 from mixwell.render.taps import CUBIC_BITS, PHASE_BITS, bicubic_phases
 
 ONE = 1 << 32
@@ -46,7 +46,7 @@ _HALF = 1 << 31
 
 
 def warp(
-    rows: Rows,
+    numbers: Numbers,
     images: Tensor,
     param: np.ndarray,
     out_hw: tuple[int, int],
@@ -56,7 +56,7 @@ def warp(
     """Images [n, C, H, W] through their matrices: [n, C, *out_hw].
 
     Args:
-        rows: where the images come from; says how numbers are treated.
+        numbers: how the images' numbers are treated.
         images: tensor [n, C, H, W].
         param: float64 [n, 12], see `Code.WARP`; all affine or all perspective.
         out_hw: size of the output, px.
@@ -69,19 +69,19 @@ def warp(
     if interp == Interp.NEAREST:
         out = _gather(images, _clamped(x >> 32, width), _clamped(y >> 32, height), out_hw)
     elif interp == Interp.BILINEAR:
-        out = _bilinear(rows, images, x - _HALF, y - _HALF, out_hw)
+        out = _bilinear(numbers, images, x - _HALF, y - _HALF, out_hw)
     else:
-        out = _bicubic(rows, images, x - _HALF, y - _HALF, out_hw)
-    return torch.where(inside[:, None], out, colours(fill, rows, images))
+        out = _bicubic(numbers, images, x - _HALF, y - _HALF, out_hw)
+    return torch.where(inside[:, None], out, colours(fill, numbers, images))
 
 
-def clip(rows: Rows, images: Tensor, param: np.ndarray, fill: np.ndarray) -> Tensor:
+def clip(numbers: Numbers, images: Tensor, param: np.ndarray, fill: np.ndarray) -> Tensor:
     """Images [n, C, H, W] with the fill where they look outside their canvas."""
     n, _, height, width = images.shape
     x, y = positions(param[:, :9].reshape(n, 3, 3), (height, width), images.device)
     canvas = torch.from_numpy(param[:, 9:11].astype(np.int64)).to(images.device)
     inside = _inside(x, y, canvas[:, 0, None, None], canvas[:, 1, None, None])
-    return torch.where(inside[:, None], images, colours(fill, rows, images))
+    return torch.where(inside[:, None], images, colours(fill, numbers, images))
 
 
 def positions(
@@ -150,14 +150,16 @@ def _gather(images: Tensor, ix: Tensor, iy: Tensor, out_hw: tuple[int, int]) -> 
     return images.reshape(n, channels, -1).gather(2, at).reshape(n, channels, *out_hw)
 
 
-def _bilinear(rows: Rows, images: Tensor, u: Tensor, v: Tensor, out_hw: tuple[int, int]) -> Tensor:
+def _bilinear(
+    numbers: Numbers, images: Tensor, u: Tensor, v: Tensor, out_hw: tuple[int, int]
+) -> Tensor:
     height, width = images.shape[-2:]
     xs = [_clamped((u >> 32) + k, width) for k in (0, 1)]
     ys = [_clamped((v >> 32) + k, height) for k in (0, 1)]
-    wx, wy = (_fraction(rows, p)[:, None] for p in (u, v))
+    wx, wy = (_fraction(numbers, p)[:, None] for p in (u, v))
 
     def between(p: Tensor, q: Tensor, w: Tensor) -> Tensor:
-        if rows.integer:
+        if numbers.integer:
             return (p * (256 - w) + q * w + 128) >> 8
         return p + (q - p) * w
 
@@ -168,9 +170,11 @@ def _bilinear(rows: Rows, images: Tensor, u: Tensor, v: Tensor, out_hw: tuple[in
     return between(lines[0], lines[1], wy).to(images.dtype)
 
 
-def _bicubic(rows: Rows, images: Tensor, u: Tensor, v: Tensor, out_hw: tuple[int, int]) -> Tensor:
+def _bicubic(
+    numbers: Numbers, images: Tensor, u: Tensor, v: Tensor, out_hw: tuple[int, int]
+) -> Tensor:
     height, width = images.shape[-2:]
-    wx, wy = (_cubic_weights(rows, p) for p in (u, v))
+    wx, wy = (_cubic_weights(numbers, p) for p in (u, v))
     total = torch.zeros((), dtype=wx[0].dtype, device=images.device)
     for j in range(4):
         iy = _clamped((v >> 32) + (j - 1), height)
@@ -179,26 +183,26 @@ def _bicubic(rows: Rows, images: Tensor, u: Tensor, v: Tensor, out_hw: tuple[int
             ix = _clamped((u >> 32) + (i - 1), width)
             line = line + _gather(images, ix, iy, out_hw) * wx[i]
         total = total + line * wy[j]
-    if rows.integer:
+    if numbers.integer:
         total = (total + (1 << (2 * CUBIC_BITS - 1))) >> (2 * CUBIC_BITS)
-    if rows.limit is not None:
-        total = total.clamp(0, rows.limit)
+    if numbers.limit is not None:
+        total = total.clamp(0, numbers.limit)
     return total.to(images.dtype)
 
 
-def _fraction(rows: Rows, position: Tensor) -> Tensor:
+def _fraction(numbers: Numbers, position: Tensor) -> Tensor:
     """How far between two pixels: 0 .. 255 in int32, or 0 .. 1 in float32."""
-    if rows.integer:
+    if numbers.integer:
         return ((position >> (32 - PHASE_BITS)) & ((1 << PHASE_BITS) - 1)).int()
     return (position & (ONE - 1)).float() * 2.0**-32
 
 
-def _cubic_weights(rows: Rows, position: Tensor) -> tuple[Tensor, ...]:
+def _cubic_weights(numbers: Numbers, position: Tensor) -> tuple[Tensor, ...]:
     """Weights of the pixels -1 .. 2, each with a channel axis."""
-    f = _fraction(rows, position)[:, None]
-    if rows.integer:
+    f = _fraction(numbers, position)[:, None]
+    if numbers.integer:
         # 16-bit sums need 64 bits; 8-bit sums stay below 2^31 with both passes' overshoot.
-        dtype = torch.int32 if rows.kind == "uint8" else torch.int64
+        dtype = torch.int32 if numbers.kind == "uint8" else torch.int64
         table = torch.from_numpy(bicubic_phases().copy()).to(position.device, dtype)
         return table[f.long()].unbind(-1)
     return (

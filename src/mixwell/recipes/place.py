@@ -1,0 +1,68 @@
+"""Which folder a run writes to, so that no finished run is written over unasked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from mixwell.recipes.data import DataError
+
+ROOT = Path("runs")
+"""Where runs without a folder of their own go, in the working directory."""
+
+
+def place(
+    out: Path | None, name: str, marks: Sequence[str], *, resume: bool, overwrite: bool
+) -> Path:
+    """The folder of a run.
+
+    Args:
+        out: the folder asked for, or None.
+        name: of the folder under `ROOT` where none was asked for. Where that holds a run, the name
+            gets a number: -2, -3 and so on; with `resume` the last of them is meant.
+        marks: patterns of the files that a folder with something finished in it holds.
+        resume: continue what is in the folder.
+        overwrite: write over what is in the folder.
+
+    Raises:
+        DataError: both `resume` and `overwrite`, or the folder asked for holds something finished
+            and neither was said.
+    """
+    if resume and overwrite:
+        raise DataError("A run is resumed or overwritten, got both. Leave out one of them.")
+    if out is not None:
+        if not (resume or overwrite) and taken(out, marks):
+            raise DataError(
+                f"A new run needs a folder without one, got {out}, which holds finished work. "
+                "Continue it with --resume, name another --out, or give it up with --overwrite."
+            )
+        return out
+    if overwrite:
+        return ROOT / name
+    last = max([1, *(n for n in _numbers(name) if taken(_numbered(name, n), marks))])
+    if resume or not taken(_numbered(name, last), marks):
+        return _numbered(name, last)
+    return _numbered(name, last + 1)
+
+
+def taken(folder: Path, marks: Sequence[str]) -> bool:
+    """Whether a folder holds something finished."""
+    return any(True for mark in marks for _ in folder.glob(mark))
+
+
+def clear(folder: Path, marks: Sequence[str]) -> None:
+    """Delete what was finished in a folder."""
+    for mark in marks:
+        for path in folder.glob(mark):
+            path.unlink()
+
+
+def _numbered(name: str, number: int) -> Path:
+    return ROOT / (name if number == 1 else f"{name}-{number}")
+
+
+def _numbers(name: str) -> list[int]:
+    """The numbers of the folders there are with this name."""
+    found = [re.fullmatch(re.escape(name) + r"-(\d+)", path.name) for path in ROOT.glob("*")]
+    return [int(match[1]) for match in found if match]

@@ -1,0 +1,155 @@
+"""`pairing="distinct"`: no image meets its own copy, whatever the batch."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from mixwell._errors import PolicyError
+from mixwell._rng import Draws, Keys, batch_derangement
+from mixwell.plan import Mix
+from mixwell.policy import CutMix, MixUp, OneOf, Policy, Sometimes
+from mixwell.policy.pairing import distinct_partners
+from tests.oracles import sampler as oracle
+
+CHANCE = 1e-6
+both = pytest.mark.parametrize("kind", [MixUp, CutMix])
+
+
+def paired(index, seed: int = 0, **more: int) -> np.ndarray:
+    return distinct_partners(Draws(Keys(np.array(index), **more), seed, "/0"), "pairing", "MixUp")
+
+
+def partners(op, index: np.ndarray, copy: np.ndarray | None = None) -> np.ndarray:
+    keys = Keys(index, copy)
+    (step,) = Policy(op).sample(np.full((len(index), 2), 8), keys=keys, seed=1).steps
+    assert isinstance(step, Mix)
+    return step.source[:, 1]
+
+
+# ------------------------------------------------------------------------------- what it keeps
+
+
+@given(st.lists(st.integers(0, 6), min_size=2, max_size=40), st.integers(0, 2**16))
+def test_it_pairs_distinct_images_exactly_when_that_is_possible(index, step):
+    """By Hall's theorem it is while no index fills more than half of the rows."""
+    most = max(map(index.count, index))
+    if 2 * most > len(index):
+        with pytest.raises(PolicyError, match=rf"in {most} of {len(index)} rows"):
+            paired(index, step=step)
+        return
+    found = paired(index, step=step)
+    assert sorted(found.tolist()) == list(range(len(index)))
+    assert all(index[i] != index[j] for i, j in enumerate(found))
+
+
+@pytest.mark.parametrize("index", [[0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 2], [3, 3, 3, 1], [0, 0, 1]])
+def test_the_bound_is_that_of_trying_everything(index):
+    """Half of the rows and no row more, against all permutations."""
+    possible = bool(oracle.distinct_pairings(index))
+    assert possible == (2 * max(map(index.count, index)) <= len(index))
+    if possible:
+        assert tuple(paired(index).tolist()) in oracle.distinct_pairings(index)
+    else:
+        with pytest.raises(PolicyError):
+            paired(index)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "index",
+    [
+        np.repeat([0, 1], 512),
+        np.r_[np.zeros(512, int), np.arange(1, 513)],
+        np.repeat(np.arange(32), 32),
+        np.repeat(np.arange(342), 3)[:1024],
+    ],
+    ids=["two halves", "half of one", "32 of 32", "three each"],
+)
+def test_large_batches_that_are_hard_to_pair(index, seed):
+    found = paired(index, seed)
+    assert np.array_equal(np.sort(found), np.arange(1024))
+    assert (index[found] != index).all()
+
+
+@both
+def test_ops_use_it(kind):
+    index, copy = np.repeat(np.arange(40), 3), np.tile(np.arange(3), 40)
+    found = partners(kind(pairing="distinct"), index, copy)
+    assert (index[found] != index).all()
+    assert (index[partners(kind(pairing="roll"), index, copy)] == index).mean() > 0.6
+    both_of = OneOf(MixUp(pairing="distinct"), CutMix(pairing="distinct"))
+    assert (index[partners(both_of, index, copy)] != index).all()
+
+
+def test_it_is_keyed_by_the_batch():
+    index = np.repeat(np.arange(20), 3)
+    base = paired(index)
+    assert np.array_equal(paired(index), base)
+    for other in ({"step": 1}, {"rank": 1}, {"epoch": 1}, {"seed": 1}):
+        assert not np.array_equal(paired(index, **other), base)
+
+
+# --------------------------------------------------------------------------------- its chances
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 64])
+def test_without_repeats_it_is_the_derangement(n):
+    """Bit for bit, so uniform, as tests/test_rng.py shows."""
+    index = np.arange(n)[::-1] * 5
+    for step in range(20):
+        draws = Draws(Keys(index, step=step), 0, "/0")
+        assert np.array_equal(paired(index, step=step), batch_derangement(draws, "pairing", n))
+    a, b = (partners(MixUp(pairing=p), index) for p in ("distinct", "derangement"))
+    assert np.array_equal(a, b)
+
+
+def test_its_law_is_that_of_repaired_permutations():
+    """Each of the 80 pairings of a a b b c c, with the exact chances of an enumeration."""
+    index = [0, 0, 1, 1, 2, 2]
+    law = oracle.repaired_law(index)
+    assert set(law) == set(oracle.distinct_pairings(index)) and sum(law.values()) == 1
+    count = dict.fromkeys(law, 0)
+    for step in range(8000):
+        count[tuple(paired(index, step=step).tolist())] += 1
+    expected = [8000 * float(law[p]) for p in count]
+    assert stats.chisquare(list(count.values()), expected).pvalue > CHANCE
+
+
+def test_its_bias_is_what_the_documentation_says():
+    index = [0, 0, 1, 1, 2, 2]
+    law = oracle.repaired_law(index)
+    assert sum(abs(c - Fraction(1, len(law))) for c in law.values()) / 2 == Fraction(29, 405)
+    for i in range(6):
+        for j in range(6):
+            meets = sum(c for p, c in law.items() if p[i] == j)
+            assert meets == (0 if index[i] == index[j] else Fraction(1, 4))
+
+
+# ----------------------------------------------------------------------------------- too many
+
+
+@both
+def test_one_image_in_more_than_half_of_the_rows_is_refused_with_the_cure(kind):
+    op = kind(pairing="distinct")
+    with pytest.raises(PolicyError) as error:
+        partners(op, np.array([7, 7, 2, 7, 3]))
+    assert str(error.value) == (
+        f'{kind.__name__}: pairing="distinct" mixes no image with its own copies, so one image may '
+        "fill at most half of the batch, got image 7 in 3 of 5 rows. Use larger batches; for a "
+        "short last batch, drop_last=True on the DataLoader or "
+        f"Sometimes({kind.__name__}(...), min_batch=2 * repeats, p=1.0)."
+    )
+    assert partners(Sometimes(op, min_batch=6, p=1.0), np.array([7, 7, 2, 7, 3])).tolist() != []
+
+
+@pytest.mark.parametrize("start", [0, 1, 2])
+def test_six_rows_of_an_order_with_three_repeats_are_always_enough(start):
+    """What the cure above says: twice the repeats."""
+    index = np.repeat(np.arange(4), 3)[start : start + 6]
+    assert (index[paired(index)] != index).all()
