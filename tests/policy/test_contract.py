@@ -195,7 +195,11 @@ def test_seed_epoch_and_copy_change_what_is_drawn(op):
         "Rotate((5.0, 5.0), interp='nearest', fill=(10, 20, 30))",
     )
     base = sample(op, 32).digest()
-    others = [sample(op, 32, seed=2), sample(op, 32, epoch=3), sample(op, 32, copy=np.ones(32))]
+    others = [
+        sample(op, 32, seed=2),
+        sample(op, 32, epoch=3),
+        sample(op, 32, copy=np.ones(32, int)),
+    ]
     for part, other in zip(("seed", "epoch", "copy"), others, strict=True):
         rows_only = part == "copy" and getattr(op, "lam", "") == "batch"
         assert (other.digest() == base) == (fixed or rows_only), part

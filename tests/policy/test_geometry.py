@@ -254,5 +254,5 @@ def test_other_flips_are_drawn_anew_each_epoch():
 
 def test_alternating_flips_of_copies_start_apart():
     op = HorizontalFlip(alternating=True)
-    first, second = flips(op, 0), edit(op, 4000, epoch=0, copy=np.ones(4000)).code[:, 0] > 0
+    first, second = flips(op, 0), edit(op, 4000, epoch=0, copy=np.ones(4000, int)).code[:, 0] > 0
     assert stats.chisquare(np.bincount(2 * first + second, minlength=4)).pvalue > CHANCE
