@@ -89,7 +89,8 @@ def test_command_and_its_options_exist(command: str, capsys: pytest.CaptureFixtu
     from mixwell.cli import main
 
     words = shlex.split(command.replace("…", ""))[1:]
-    known = {"train", "classify", "compare", "preview", "policies", "show", "doctor"}
+    known = {"train", "classify", "compare", "preview", "policies", "show", "levels", "doctor"}
+    known |= {"sheet"}
     path = []
     for word in words:
         if word not in known:

@@ -37,7 +37,7 @@ def order(keys: list[mw.Key]) -> list[int]:
 def test_sequential_keys_by_hand():
     sampler = mw.KeyedSampler(3, epochs=2)
     assert epochs(sampler, 2) == [
-        [mw.Key(i, 0, e, i, (e + i / 3) / 2, 0) for i in range(3)] for e in range(2)
+        [mw.Key(i, 0, e, i, (e + i / 3) / 2, 0, 2) for i in range(3)] for e in range(2)
     ]
     assert len(sampler) == 3
 

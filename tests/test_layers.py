@@ -28,11 +28,12 @@ LAYERS: dict[str, tuple[int, str]] = {
     "render": (2, "render"),
     "targets": (3, "targets"),
     "samples": (4, "facade"),
+    "batches": (4, "facade"),
     "keyed": (4, "facade"),
     "repeated": (4, "facade"),
     "augment": (4, "facade"),
     "collate": (4, "facade"),
-    "compat": (4, "compat"),
+    "compat": (3, "compat"),
     "viz": (4, "viz"),
     "recipes": (5, "recipes"),
     "preview": (6, "outside"),
@@ -44,7 +45,7 @@ LAYERS: dict[str, tuple[int, str]] = {
 ROOT_LAYER = 4
 """`mixwell` itself hands out the facade, so only what lies above that may import it."""
 
-NUMPY_ONLY = {"basics", "plan", "policy"}
+NUMPY_ONLY = {"basics", "plan", "policy", "compat"}
 ALLOWED_BELOW = {"numpy", "tomli_w"} | set(sys.stdlib_module_names)
 
 RECIPES_MAY_USE = ("mixwell.policy.presets", "mixwell.targets", "mixwell.viz", "mixwell.recipes")
@@ -166,6 +167,15 @@ def test_policy_and_render_do_not_know_each_other():
             assert not any(f"{m}.".startswith(f"mixwell.{other}.") for m in modules), file
 
 
+def test_compat_knows_policies_only():
+    """Not even the renderers, which lie below it: its functions return ops."""
+    for file in sorted((SOURCE / "compat").rglob("*.py")):
+        tops = {
+            top_of(f, SOURCE) for f in imports_of(file, SOURCE) if f.module.startswith("mixwell")
+        }
+        assert tops <= {"policy", "plan", "_errors", "compat"}, file
+
+
 # ------------------------------------------------------------------ the checker can fail
 
 PLANTED = {
@@ -177,6 +187,8 @@ PLANTED = {
     "basics know plans": ("_rng.py", "from mixwell.plan import Plan"),
     "torch below": ("policy/tone.py", "def f():\n    import torch"),
     "PIL below": ("plan/geometry.py", "from PIL import Image"),
+    "compat needs its library": ("compat/torchvision.py", "from torchvision.transforms import v2"),
+    "a policy knows compat": ("policy/mix.py", "from mixwell.compat import torchvision"),
     "scipy below": ("_beta.py", "from scipy import special"),
     "targets know the facade": ("targets/labels.py", "from mixwell.augment import Augment"),
     "the facade knows recipes": ("augment.py", "from mixwell.recipes.loop import train"),

@@ -82,6 +82,12 @@ CHAINS = {
     "CutMix, MixUp": mw.Policy(mw.CutMix(pairing="flip"), mw.MixUp(pairing="roll")),
     "one of, MixUp": mw.Policy(mw.OneOf(mw.MixUp(), mw.CutMix()), mw.Sometimes(mw.MixUp())),
     "MixUp, one of": mw.Policy(mw.MixUp(), mw.OneOf(mw.CutMix(), mw.MixUp())),
+    "masks and cells": mw.Policy(mw.OneOf(mw.FMix(), mw.SmoothMix(), mw.GridMix())),
+    "FMix, CutMix": mw.Policy(mw.FMix(p=0.7), mw.CutMix(pairing="roll")),
+    "PatchMix, FMix": mw.Policy(mw.PatchMix(4, True), mw.FMix(max_soft=0.3, pairing="flip")),
+    "ResizeMix beside FMix": mw.Policy(mw.OneOf(mw.ResizeMix(), mw.FMix(), mw.MixUp(), p=0.8)),
+    "ResizeMix, SmoothMix": mw.Policy(mw.ResizeMix(), mw.SmoothMix(shape="square")),
+    "a share, minmax": mw.Policy(mw.MixUp(share=0.5), mw.CutMix(minmax=(0.2, 0.8), share=0.7)),
     "moved before": mw.Policy(
         mw.HorizontalFlip(), mw.RandomResizedCrop((9, 13)), mw.VerticalFlip(), mw.CutMix()
     ),

@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "mixwell.policy": (
         "Affine",
+        "AugMix",
+        "AutoAugment",
         "AutoContrast",
         "Brightness",
         "CenterCrop",
@@ -23,38 +25,50 @@ _HOMES = {
         "CutMix",
         "Cutout",
         "Equalize",
+        "FMix",
         "GaussianBlur",
         "GaussianNoise",
         "Grayscale",
+        "GridMix",
         "HorizontalFlip",
         "Hue",
         "Identity",
         "Invert",
         "MixUp",
+        "OnViews",
         "OneOf",
         "Pad",
+        "PatchMix",
         "Perspective",
         "Policy",
+        "PopulationBased",
         "Posterize",
+        "ProgressiveResize",
+        "Ramp",
         "RandAugment",
         "RandomCrop",
         "RandomErasing",
         "RandomResizedCrop",
         "Resize",
+        "ResizeMix",
         "Rotate",
         "Saturation",
         "Scheduled",
         "Sharpness",
         "ShearX",
         "ShearY",
+        "SmoothMix",
         "Solarize",
         "Sometimes",
         "TranslateX",
         "TranslateY",
+        "TrivialAugment",
         "TrivialAugmentWide",
+        "UniformAugment",
         "VerticalFlip",
+        "Views",
     ),
-    "mixwell.plan": ("Code", "Edit", "Interp", "Mix", "MixMode", "Plan"),
+    "mixwell.plan": ("Code", "Edit", "Interp", "Mix", "MixMode", "Plan", "paste_plan"),
     "mixwell.render": ("backends", "render"),
     "mixwell.targets": ("SparseLabels", "dense_labels", "sparse_labels"),
     "mixwell._rng": ("Keys",),
@@ -62,6 +76,7 @@ _HOMES = {
     "mixwell.collate": ("Collate",),
     "mixwell.keyed": ("Key", "KeyedSampler", "keyed"),
     "mixwell.repeated": ("RepeatedAugmentation",),
+    "mixwell.samples": ("Fields",),
     "mixwell._errors": (
         "BackendError",
         "DataError",
@@ -83,10 +98,11 @@ if TYPE_CHECKING:
     from mixwell.augment import Augment  # noqa: F401
     from mixwell.collate import Collate  # noqa: F401
     from mixwell.keyed import Key, KeyedSampler, keyed  # noqa: F401
-    from mixwell.plan import Code, Edit, Interp, Mix, MixMode, Plan  # noqa: F401
+    from mixwell.plan import Code, Edit, Interp, Mix, MixMode, Plan, paste_plan  # noqa: F401
     from mixwell.policy import *  # noqa: F403
     from mixwell.render import backends, render  # noqa: F401
     from mixwell.repeated import RepeatedAugmentation  # noqa: F401
+    from mixwell.samples import Fields  # noqa: F401
     from mixwell.targets import SparseLabels, dense_labels, sparse_labels  # noqa: F401
 
 

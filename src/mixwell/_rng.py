@@ -83,6 +83,8 @@ class Keys:
         rank: the process's rank; only draws about the batch as a whole use it.
         progress: float64 [N], share of the training done, 0 .. 1, for schedules; one number serves
             all rows; None where it is not known.
+        epochs: epochs of the whole training, for times that are counted from its end; None where
+            it is not known.
     """
 
     index: np.ndarray
@@ -91,6 +93,7 @@ class Keys:
     step: int = 0
     rank: int = 0
     progress: np.ndarray | float | None = None
+    epochs: int | None = None
 
     def __post_init__(self) -> None:
         """Take over the arrays (the caller's may change later) and check their ranges."""
@@ -108,6 +111,8 @@ class Keys:
             if not 0 <= value < 2**bits:
                 raise PolicyError(f"Keys.{name} must lie in 0 .. 2**{bits} - 1, got {value}.")
             object.__setattr__(self, name, value)
+        if self.epochs is not None and operator.index(self.epochs) < 1:
+            raise PolicyError(f"Keys.epochs must be at least 1, got {self.epochs}.")
         object.__setattr__(self, "index", index)
         object.__setattr__(self, "copy", copy)
         if self.progress is not None:
@@ -125,6 +130,17 @@ class Keys:
         progress = self.progress[rows] if isinstance(self.progress, np.ndarray) else None
         return replace(self, index=self.index[rows], copy=self.copy[rows], progress=progress)
 
+    def views(self, count: int) -> Keys:
+        """The keys of `count` views of each row, view by view: a b c a b c ...
+
+        View v of copy c is copy c * count + v, so that views differ from each other and from the
+        views of other copies.
+        """
+        index, copy = np.tile(self.index, count), np.tile(self.copy * count, count)
+        copy += np.repeat(np.arange(count), len(self))
+        progress = self.progress if self.progress is None else np.tile(self.progress, count)
+        return replace(self, index=index, copy=copy, progress=progress)
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -141,6 +157,10 @@ class Draws:
     def take(self, rows: np.ndarray) -> Draws:
         """The same op's draws, for some of the rows."""
         return replace(self, keys=self.keys.take(rows))
+
+    def views(self, count: int) -> Draws:
+        """The same op's draws, for `count` views of each row."""
+        return replace(self, keys=self.keys.views(count))
 
     def words(self, name: str, count: int = 4, *, per_batch: bool = False) -> np.ndarray:
         """uint32 [N, count]; with `per_batch` [1, count], keyed by (epoch, step, rank)."""

@@ -9,16 +9,17 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-from mixwell._errors import PolicyError, TargetError
+from mixwell._errors import PolicyError
 from mixwell._rng import Keys
+from mixwell.batches import class_numbers, empty_of, image_sizes, is_batch, is_image
 from mixwell.keyed import Key, keys_of
 from mixwell.plan.plan import Plan
-from mixwell.policy.base import OutSize, Policy
+from mixwell.policy.base import OutSize
+from mixwell.policy.policy import Policy
 from mixwell.render import render
-from mixwell.samples import Getter, join, split
-from mixwell.targets import dense_labels, multi_labels, sparse_labels, visible_sources
-
-LabelKind = Literal["dense", "sparse", "multilabel"]
+from mixwell.samples import Fields, Getter, Several, as_fields, how_to_read, join, split
+from mixwell.targets import Weighted, blend_weights
+from mixwell.targets.forms import LabelKind, label_forms, make_targets, sources_of
 
 
 class Planned(NamedTuple):
@@ -28,17 +29,19 @@ class Planned(NamedTuple):
         images: the N images that the plan reads.
         labels: their labels, or None.
         plan: what `Augment.render` will do.
-        rest: other entries of the samples, if they were dicts.
+        rest: the samples' structure without images and labels, as a batch.
         stack: whether the outputs go into one tensor; None: as the policy says.
         training: whether the training policy made the plan, so that labels are mixed.
+        fields: where in `rest` images and labels belong; None: nowhere, they are a pair.
     """
 
     images: Any
     labels: Any
     plan: Plan
-    rest: dict[str, Any] | None = None
+    rest: Any = None
     stack: bool | None = None
     training: bool = True
+    fields: Fields | None = None
 
 
 class Augment:
@@ -52,10 +55,15 @@ class Augment:
 
     Args:
         policy: what may be done in training.
-        num_classes: needed for dense and multi-label targets.
+        num_classes: needed for dense and multi-label targets. A dict {head: K}: labels and
+            targets are dicts by head; the options below may then be dicts by head too.
         labels: "dense": a probability for each class, float32 [B, K]; "sparse": `SparseLabels`;
-            "multilabel": labels are rows of 0 .. 1.
-        smoothing: label smoothing, 0 .. 1 (dense and multi-label).
+            "multilabel": labels are rows of 0 .. 1. Labels may come as `Weighted(labels, weight)`.
+        smoothing: label smoothing, 0 .. 1 (dense and multi-label; sparse labels are smoothed in
+            the loss).
+        ignore_index: the label of samples whose class is unknown; they add no label mass.
+        background: the class of what no image covers; without it labels speak of the rest alone.
+        fields: where images and labels are in samples and batches, see `mixwell.samples.Fields`.
         eval_policy: used after `eval()`; needed when the training policy changes sizes.
         mean: [C], 0 .. 1: outputs are normalised floats.
         std: [C], 0 .. 1.
@@ -76,9 +84,12 @@ class Augment:
         self,
         policy: Policy,
         *,
-        num_classes: int | None = None,
-        labels: LabelKind = "dense",
-        smoothing: float = 0.0,
+        num_classes: int | dict[str, int] | None = None,
+        labels: LabelKind | dict[str, LabelKind] = "dense",
+        smoothing: float | dict[str, float] = 0.0,
+        ignore_index: int | dict[str, int] | None = None,
+        background: int | dict[str, int] | None = None,
+        fields: Fields | tuple | None = None,
         eval_policy: Policy | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -92,8 +103,6 @@ class Augment:
         """Check that policy and targets fit each other."""
         if not isinstance(policy, Policy):
             raise PolicyError(f"Augment takes a Policy, got {type(policy).__name__}.")
-        if labels not in ("dense", "sparse", "multilabel"):
-            raise TargetError(f'labels must be "dense", "sparse" or "multilabel", got {labels!r}.')
         if policy.moves_after_mix and shares == "exact":
             raise PolicyError(
                 "A geometric op after a mix cuts away parts of the mixed image, so the label "
@@ -101,6 +110,8 @@ class Augment:
             )
         self.policy, self.eval_policy = policy, eval_policy
         self.num_classes, self.labels, self.smoothing = num_classes, labels, smoothing
+        self.forms = label_forms(labels, num_classes, smoothing, ignore_index, background)
+        self.fields = None if fields is None else as_fields(fields)
         self.mean, self.std, self.dtype = mean, std, dtype
         self.memory_format, self.seed, self.backend = memory_format, seed, backend
         self.shares, self.fuse = shares, fuse
@@ -163,25 +174,50 @@ class Augment:
             )
         self.epoch, self.position = state["epoch"], state["position"]
 
-    def plan(self, sizes_hw: Any, keys: Keys | None = None) -> Plan:
-        """Decide for a batch of sizes int [N, 2]; what `render` and the labels will use."""
+    def plan(
+        self,
+        sizes_hw: Any,
+        keys: Keys | None = None,
+        *,
+        labels: Any = None,
+        partners: Any = None,
+    ) -> Plan:
+        """Decide for a batch of sizes int [N, 2]; what `render` and the labels will use.
+
+        Args:
+            sizes_hw: px; with partners [N * (1 + extra), 2].
+            keys: who the N images are; None numbers them in call order.
+            labels: labels of all rows, which pairings by class look at.
+            partners: int [N, extra], see `Policy.partner_indices`.
+        """
         sizes = np.asarray(sizes_hw).reshape(-1, 2)
-        keys = self._next_keys(len(sizes)) if keys is None else keys
-        plan = self.active.sample(sizes, keys=keys, seed=self.seed)
-        return plan.fused() if self.fuse else plan
+        count = len(sizes) // (1 + self.active.extra)
+        keys = self._next_keys(count) if keys is None else keys
+        classes = class_numbers(labels, len(keys))
+        sampled = self.active.sample(
+            sizes, keys=keys, seed=self.seed, labels=classes, partners=partners
+        )
+        return sampled.fused() if self.fuse else sampled
 
     def prepare(
-        self, images: Any, labels: Any = None, *, keys: Keys | None = None, **more: Any
+        self,
+        images: Any,
+        labels: Any = None,
+        *,
+        keys: Keys | None = None,
+        partners: Any = None,
+        **more: Any,
     ) -> Planned:
         """Plan a batch without touching its pixels; `render` does the rest, whenever it likes.
 
         Args:
-            images: images in any form `mixwell.render` takes.
+            images: images in any form `mixwell.render` takes; with `partners`, theirs follow.
             labels: labels of the images, or None.
-            keys: who the rows are; None numbers them in call order.
+            keys: who the images are; None numbers them in call order.
+            partners: int [N, extra], the samples that follow the images, see `Policy.extra`.
             **more: `rest` and `stack` of `Planned`.
         """
-        plan = self.plan(image_sizes(images), keys)
+        plan = self.plan(image_sizes(images), keys, labels=labels, partners=partners)
         return Planned(images, labels, plan, training=self.training, **more)
 
     def __call__(
@@ -190,72 +226,91 @@ class Augment:
         labels: Any = None,
         *,
         keys: Keys | None = None,
+        partners: Any = None,
         getter: Getter | None = None,
     ) -> Any:
         """Augment a batch.
 
         Args:
             images: images in any form `mixwell.render` takes; or, without `labels`, a whole batch:
-                (images, labels), {"image": images, "label": labels}, or anything with a getter.
+                (images, labels), {"image": images, "label": labels}, what `fields` describe, or
+                anything with a getter.
             labels: labels of the images, or None.
             keys: who the rows are; None numbers them in call order.
+            partners: for policies that mix with other samples of the data set: int [N, extra],
+                their indices; their images and labels follow those of the N images, partner by
+                partner.
             getter: batch -> (images, labels), for other structures.
 
         Returns:
-            (images, targets) for images and labels or a pair; a dict for a dict; images alone for
-            images alone; always a pair with a getter. After `eval()` targets are the labels as
-            they came.
+            (images, targets) for images and labels apart or with a getter; images alone for images
+            alone; else the batch's own structure with images and targets in it and its other
+            entries as they were. After `eval()` targets are the labels as they came.
         """
-        batch, rest, alone = None, {}, False
+        more: dict[str, Any] = {}
+        alone = False
         if labels is None:
-            if getter is not None or _is_batch(images):
-                batch = images
-                images, labels, rest = split(batch, getter)
-            else:
-                alone = True
-        out, targets = self.render(self.prepare(images, labels, keys=keys))
-        return out if alone else join(batch if getter is None else None, out, targets, rest)
+            alone = getter is None and not is_batch(images, self.fields)
+            if not alone:
+                how = how_to_read(images, getter, self.fields if getter is None else None)
+                images, labels, more["rest"] = split(images, how)
+                more["fields"] = how if isinstance(how, Fields) else None
+        planned = self.prepare(images, labels, keys=keys, partners=partners, **more)
+        return self.render(planned)[0] if alone else self.finish(planned)
+
+    def finish(self, planned: Planned) -> Any:
+        """`render`, put back into the structure of the samples: what `Collate` returns."""
+        images, targets = self.render(planned)
+        weighted = planned.fields is not None and planned.fields.weight is not None
+        weight = self._weight(planned) if weighted else None
+        return join(planned.rest, images, targets, planned.fields, weight)
+
+    def _weight(self, planned: Planned) -> Any:
+        """float32 [B]: weights of the outputs; in evaluation, or without labels, as they came."""
+        if not isinstance(planned.labels, Weighted) or not planned.training:
+            return getattr(planned.labels, "weight", None)
+        sources = sources_of(planned.plan, visible=self.shares == "visible")
+        return blend_weights(planned.labels.weight, planned.plan, sources=sources)
 
     def render(self, planned: Planned) -> tuple[Any, Any]:
         """Images and targets of a batch that is already planned, in the mode it was planned in."""
         size = self._policy(planned.training).out_size
         stack = planned.stack
+        several = planned.images.items if isinstance(planned.images, Several) else ()
         if stack is None:  # known from the policy and the form of the input, not from data
-            stack = hasattr(planned.images, "shape") if size == "uniform" else size != "variable"
-        images = render(
-            planned.images,
-            planned.plan,
-            backend=self.backend,
-            mean=self.mean,
-            std=self.std,
-            dtype=self.dtype,
-            memory_format=self.memory_format,
-            stack=stack,
-        )
-        if len(planned.plan) == 0 and isinstance(size, tuple):
-            images = _empty_of(images, size)
-        return images, self.targets(planned.labels, planned.plan, training=planned.training)
+            arrays = all(hasattr(images, "shape") for images in several or [planned.images])
+            stack = arrays if size == "uniform" else size != "variable"
+
+        def pixels(images: Any) -> Any:
+            made = render(
+                images,
+                planned.plan,
+                backend=self.backend,
+                mean=self.mean,
+                std=self.std,
+                dtype=self.dtype,
+                memory_format=self.memory_format,
+                stack=stack,
+            )
+            if len(planned.plan) == 0 and isinstance(size, tuple):
+                return empty_of(made, size)
+            return made
+
+        out = Several(tuple(map(pixels, several))) if several else pixels(planned.images)
+        return out, self.targets(planned.labels, planned.plan, training=planned.training)
 
     def targets(self, labels: Any, plan: Plan, *, training: bool = True) -> Any:
         """Labels of the outputs; in evaluation, or without labels, what came in."""
         if labels is None or not training:
-            return labels
-        sources = visible_sources(plan) if self.shares == "visible" else plan.sources()
-        if self.labels == "sparse":
-            return sparse_labels(labels, plan, sources=sources)
-        if self.num_classes is None:
-            raise TargetError(
-                f"{self.labels} targets need to know the classes: Augment(..., num_classes=K)."
-            )
-        make = dense_labels if self.labels == "dense" else multi_labels
-        made = make(labels, plan, self.num_classes, smoothing=self.smoothing, sources=sources)
-        return made.numpy() if isinstance(labels, np.ndarray) else made
+            return labels.label if isinstance(labels, Weighted) else labels
+        return make_targets(self.forms, labels, plan, visible=self.shares == "visible")
 
     def one(self, image: Any, key: Key | None = None) -> Any:
         """Augment a single image, for `ImageFolder(transform=augment.one)`.
 
         Args:
-            image: a PIL image, a tensor [C, H, W] or an array [H, W, C].
+            image: a PIL image, a tensor [C, H, W] or an array [H, W, C]; or a whole sample, as
+                `Collate` takes it: it keeps its structure and its labels.
             key: who it is. Without one, images are numbered in call order; in a DataLoader's
                 workers that count is joined by the worker's own seed, so that workers and epochs
                 differ, but results then depend on the number of workers: `keyed` does not.
@@ -269,7 +324,15 @@ class Augment:
                 "mixwell.Collate, or call Augment on batches."
             )
         keys = keys_of([key]) if key is not None else self._worker_keys()
-        return self.render(self.prepare([image], keys=keys, stack=False))[0][0]
+        if is_image(image):
+            return self.render(self.prepare([image], keys=keys, stack=False))[0][0]
+        fields = how_to_read(image, None, self.fields)
+        assert isinstance(fields, Fields)
+        found = fields.get(image)[0]
+        several = found.items if isinstance(found, Several) else (found,)
+        batch = Several(tuple([item] for item in several))
+        made = self.render(self.prepare(batch, keys=keys, stack=False))[0]
+        return fields.put_images(image, Several(tuple(row for (row,) in made.items)))
 
     def _worker_keys(self) -> Keys:
         """Keys in call order, told apart between workers and epochs by torch's worker seed."""
@@ -286,53 +349,3 @@ class Augment:
             return Keys(np.arange(count), epoch=self.epoch)
         start, self.position = self.position, self.position + count
         return Keys(np.arange(start, start + count), epoch=self.epoch, step=start)
-
-
-def _empty_of(images: Any, size: tuple[int, int]) -> Any:
-    """No images, of the size the policy would give them: a plan without rows cannot say it."""
-    if isinstance(images, torch.Tensor):
-        return images.new_empty((0, images.shape[1], *size))
-    if isinstance(images, np.ndarray):
-        return np.empty((0, *size, images.shape[-1]), images.dtype)
-    return images
-
-
-def _is_batch(images: Any) -> bool:
-    """A dict, or a pair whose first part is itself a batch of images."""
-    if isinstance(images, dict):
-        return True
-    pair = isinstance(images, tuple | list) and len(images) == 2
-    return pair and (getattr(images[0], "ndim", 0) == 4 or isinstance(images[0], list | tuple))
-
-
-def image_sizes(images: Any) -> np.ndarray:
-    """int32 [N, 2]: height and width of each image, in any form `mixwell.render` takes.
-
-    Raises:
-        TargetError: something in the batch is no image.
-    """
-    if isinstance(images, torch.Tensor) and images.ndim == 4:
-        return np.tile(np.array(images.shape[-2:], np.int32), (len(images), 1))
-    if isinstance(images, np.ndarray) and images.ndim in (3, 4):
-        return np.tile(np.array(images.shape[1:3], np.int32), (len(images), 1))
-    if isinstance(images, list | tuple):
-        return np.array([_size(image) for image in images], np.int32).reshape(-1, 2)
-    shape = getattr(images, "shape", None)
-    raise TargetError(
-        f"Images must be [N, C, H, W], [N, H, W, C] or a list, got {type(images).__name__}"
-        f"{'' if shape is None else f' of shape {tuple(shape)}'}."
-    )
-
-
-def _size(image: Any) -> tuple[int, int]:
-    if isinstance(image, torch.Tensor) and image.ndim == 3:
-        return int(image.shape[-2]), int(image.shape[-1])
-    if isinstance(image, np.ndarray) and image.ndim in (2, 3):
-        return image.shape[0], image.shape[1]
-    if hasattr(image, "convert"):
-        pil: Any = image
-        return pil.size[1], pil.size[0]
-    raise TargetError(
-        f"An image must be a tensor [C, H, W], an array [H, W, C] or a PIL image, got "
-        f"{type(image).__name__}."
-    )

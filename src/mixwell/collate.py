@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +13,9 @@ from torch.utils.data import default_collate
 from mixwell._errors import KeyMissingError, PolicyError, TargetError
 from mixwell.augment import Augment
 from mixwell.keyed import KeyedSample, keys_of
-from mixwell.policy.base import Policy
-from mixwell.samples import Getter, join, split
+from mixwell.policy.policy import Policy
+from mixwell.samples import Fields, Getter, How, Several, collate_frames, how_to_read, split
+from mixwell.targets import Weighted
 
 _CURE = """Collate needs samples with keys, got {found}. Two lines give it keys:
     loader = DataLoader(keyed(dataset), sampler=KeyedSampler(dataset, epochs=E, shuffle=True),
@@ -28,7 +30,8 @@ class Collate:
             a later `eval()` could not reach the workers, so it does not reach this process either.
         render: "now" renders in the worker; "later" plans there and returns `Planned` (uint8
             images and a plan), to be given to `Augment.render` where the GPU is.
-        getter: sample -> (image, label), for samples that are neither pairs nor dicts.
+        getter: sample -> (image, label), for samples that have no usual structure; the batch is
+            then a pair. `fields` of `Augment` keep the structure.
         stack: one tensor (True) or a list (False); None decides by the policy: a list exactly if
             its output size varies.
         **options: see `Augment`.
@@ -57,21 +60,39 @@ class Collate:
         self.stack = self.augment.out_size != "variable" if stack is None else stack
 
     def __call__(self, samples: list[KeyedSample]) -> Any:
-        """One batch: (images, targets), a dict if the samples are dicts, or `Planned`."""
+        """One batch in the structure of the samples, or `Planned` (see `Augment.finish`)."""
         for sample in samples:
             if not isinstance(sample, KeyedSample):
                 raise KeyMissingError(_CURE.format(found=type(sample).__name__))
-        parts = [split(keyed.sample, self.getter) for keyed in samples]
+        how = self._how(samples)
+        whole = [keyed.sample for keyed in samples]
+        extra = min((len(keyed.partners) for keyed in samples), default=0)
+        whole += [keyed.partners[e] for e in range(extra) for keyed in samples]
+        parts = [split(sample, how) for sample in whole] if how is not None else []
         images = as_batch([image for image, _, _ in parts])
         labels = as_labels([label for _, label, _ in parts], numpy=_are_arrays(images))
-        rest = default_collate([rest for _, _, rest in parts]) if parts and parts[0][2] else {}
+        fields = how if isinstance(how, Fields) else None
+        own = [rest for _, _, rest in parts[: len(samples)]]
+        rest = collate_frames(own) if fields is not None else None
+        partners = np.array([k.indices for k in samples], np.int64) if extra else None
         keys = keys_of([keyed.key for keyed in samples])
-        planned = self.augment.prepare(images, labels, keys=keys, rest=rest, stack=self.stack)
-        if self.when == "later":
-            return planned
-        out, targets = self.augment.render(planned)
-        like = samples[0].sample if samples and self.getter is None else None
-        return join(like, out, targets, rest)
+        planned = self.augment.prepare(
+            images,
+            labels,
+            keys=keys,
+            partners=partners,
+            rest=rest,
+            stack=self.stack,
+            fields=fields,
+        )
+        return planned if self.when == "later" else self.augment.finish(planned)
+
+    def _how(self, samples: list[KeyedSample]) -> How | None:
+        """How images and labels are found; None in an empty batch, which shows no structure."""
+        if not samples:
+            return None
+        fields = self.augment.fields if self.getter is None else None
+        return how_to_read(samples[0].sample, self.getter, fields)
 
 
 def as_labels(labels: list[Any], *, numpy: bool = False) -> Any:
@@ -88,17 +109,43 @@ def as_labels(labels: list[Any], *, numpy: bool = False) -> Any:
             f"Every sample of a batch needs a label, or none: {missing} of {len(labels)} have "
             "none. Drop them from the data set, or give them one."
         )
-    whole = [np.asarray(v) if isinstance(v, list | tuple) else v for v in labels]
-    batch = default_collate(whole)
-    return batch.numpy() if numpy and isinstance(batch, torch.Tensor) else batch
+    batch = default_collate([_whole(label) for label in labels])
+    return _as_numpy(batch) if numpy else batch
+
+
+def _whole(label: Any) -> Any:
+    """Rows of numbers as arrays, so that they are not taken apart."""
+    if isinstance(label, Mapping):
+        missing = [head for head, part in label.items() if part is None]
+        if missing:
+            raise TargetError(
+                f"Every head of a label needs a value, got None for {missing}. Give ignore_index= "
+                "to Augment and that number here."
+            )
+        return {head: _whole(part) for head, part in label.items()}
+    if isinstance(label, Weighted):
+        return Weighted(_whole(label.label), label.weight)
+    return np.asarray(label) if isinstance(label, list | tuple) else label
+
+
+def _as_numpy(batch: Any) -> Any:
+    if isinstance(batch, Mapping):
+        return {head: _as_numpy(part) for head, part in batch.items()}
+    if isinstance(batch, Weighted):
+        return Weighted(_as_numpy(batch.label), batch.weight)
+    return batch.numpy() if isinstance(batch, torch.Tensor) else batch
 
 
 def _are_arrays(images: Any) -> bool:
+    images = images.items[0] if isinstance(images, Several) else images
     return isinstance(images, list) and len(images) > 0 and isinstance(images[0], np.ndarray)
 
 
 def as_batch(images: list[Any]) -> Any:
-    """One tensor if all are tensors of one shape and dtype, else the list."""
+    """One tensor if all are tensors of one shape and dtype, else the list; each of several."""
+    if images and isinstance(images[0], Several):
+        each = zip(*(image.items for image in images), strict=True)
+        return Several(tuple(as_batch(list(items)) for items in each))
     tensors = [image for image in images if isinstance(image, torch.Tensor)]
     if images and len(tensors) == len(images) and len({(t.shape, t.dtype) for t in tensors}) == 1:
         return torch.stack(tensors)

@@ -24,6 +24,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from mixwell._errors import KeyMissingError, PolicyError
 from mixwell._rng import Draws, Keys, batch_permutation
+from mixwell.policy.policy import Policy
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class Key(NamedTuple):
         position: place in this rank's order, from 0.
         progress: share of the whole training done, 0 .. 1.
         rank: the process's rank.
+        epochs: epochs of the whole training, None where unknown.
     """
 
     index: int
@@ -46,13 +48,23 @@ class Key(NamedTuple):
     position: int
     progress: float
     rank: int
+    epochs: int | None = None
 
 
 class KeyedSample(NamedTuple):
-    """A sample with its key, on its way from `keyed(dataset)` to `Collate`."""
+    """A sample with its key, on its way from `keyed(dataset)` to `Collate`.
+
+    Attributes:
+        sample: what the data set holds.
+        key: who it is.
+        partners: further samples, for policies that mix with others of the data set.
+        indices: their indices.
+    """
 
     sample: Any
     key: Key
+    partners: tuple[Any, ...] = ()
+    indices: tuple[int, ...] = ()
 
 
 class keyed(Dataset, Generic[T]):
@@ -60,11 +72,15 @@ class keyed(Dataset, Generic[T]):
 
     Args:
         dataset: anything with `__getitem__(int)` and `__len__`.
+        policy: a Policy (or what has one, as an Augment) that mixes with partners from the data
+            set (`pairing="dataset"`): they are read here, in the worker.
+        seed: which partners, 0 .. 2**64 - 1; the Augment's seed makes a run of one seed.
     """
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, policy: Any = None, *, seed: int = 0) -> None:
         """Wrap a data set."""
-        self.dataset = dataset
+        self.dataset, self.seed = dataset, seed
+        self.policy: Policy | None = getattr(policy, "policy", policy)
 
     def __len__(self) -> int:
         """Length of the data set."""
@@ -81,7 +97,12 @@ class keyed(Dataset, Generic[T]):
                 f"keyed(dataset) is read with keys, got {key!r}. Give the DataLoader "
                 "sampler=KeyedSampler(dataset, epochs=...)."
             )
-        return KeyedSample(self.dataset[key.index], key)
+        if self.policy is None or not self.policy.extra:
+            return KeyedSample(self.dataset[key.index], key)
+        found = self.policy.partner_indices(keys_of([key]), len(self.dataset), seed=self.seed)
+        indices = tuple(found[0].tolist())
+        partners = tuple(self.dataset[index] for index in indices)
+        return KeyedSample(self.dataset[key.index], key, partners, indices)
 
 
 def keys_of(keys: Sequence[Key]) -> Keys:
@@ -102,6 +123,7 @@ def keys_of(keys: Sequence[Key]) -> Keys:
         step=first.position,
         rank=first.rank,
         progress=np.array([key.progress for key in keys]),
+        epochs=first.epochs,
     )
 
 
@@ -224,7 +246,8 @@ class EpochSampler(Sampler[Key], ABC):
         progress = self._progress(epoch, np.arange(len(index)), len(index))
         for position in range(skip, len(index)):
             who = int(index[position]), int(copy[position])
-            yield Key(*who, epoch, position, float(progress[position]), self.rank)
+            time = epoch, position, float(progress[position])
+            yield Key(*who, *time, self.rank, self.epochs)
 
     def batches(self, batch_size: int, *, drop_last: bool = False) -> Iterator[Keys]:
         """One epoch in batches of keys, for data that is already in memory."""
@@ -236,7 +259,8 @@ class EpochSampler(Sampler[Key], ABC):
             rows = slice(start, min(start + batch_size, len(index)))
             if drop_last and rows.stop - start < batch_size:
                 return
-            yield Keys(index[rows], copy[rows], epoch, start, self.rank, progress[rows])
+            who = index[rows], copy[rows]
+            yield Keys(*who, epoch, start, self.rank, progress[rows], self.epochs)
 
     def _progress(self, epoch: int, position: np.ndarray, length: int) -> np.ndarray:
         return np.minimum((epoch + position / length) / self.epochs, 1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from math import exp, log
 
-SKIP, PASTE, ADD = 0, 1, 2
+SKIP, PASTE, ADD, MASK, UNMASK = range(5)
 
 
 def trace(sizes, mixes):
@@ -14,7 +14,8 @@ def trace(sizes, mixes):
     Args:
         sizes: (height, width) of each input row.
         mixes: for each mix a list of outputs (entries, height, width); an entry is
-            (source, mode, weight, (x0, y0, x1, y1), (dx, dy)), in drawing order.
+            (source, mode, weight, (x0, y0, x1, y1), (dx, dy)), in drawing order; the weight of a
+            MASK or UNMASK is the mask [H][W], in 1/32768.
 
     Returns:
         for every output a dict {input row: share}; fractions that sum to 1, or none at all for an
@@ -31,19 +32,46 @@ def _canvas(height, width, content):
     return [[dict(content) for _ in range(width)] for _ in range(height)]
 
 
+def _part(mode, weight, x, y):
+    """With what a pixel is added; for MASK and UNMASK, `weight` is the mask [H][W] in 1/32768."""
+    if mode == MASK:
+        return Fraction(int(weight[y][x]), 32768)
+    if mode == UNMASK:
+        return 1 - Fraction(int(weight[y][x]), 32768)
+    return Fraction(1) if mode == PASTE else Fraction(round(Fraction(weight) * 65536), 65536)
+
+
 def _drawn(state, entries, height, width):
     canvas = _canvas(height, width, {})
     for source, mode, weight, (x0, y0, x1, y1), (dx, dy) in entries:
         if mode == SKIP:
             continue
-        part = Fraction(1) if mode == PASTE else Fraction(round(Fraction(weight) * 65536), 65536)
         for y in range(y0, y1):
             for x in range(x0, x1):
                 if mode == PASTE:
                     canvas[y][x] = {}
+                part = _part(mode, weight, x, y)
                 for row, amount in state[source][y - dy][x - dx].items():
                     canvas[y][x][row] = canvas[y][x].get(row, Fraction(0)) + part * amount
     return canvas
+
+
+def coverage(sizes, mixes):
+    """Like `trace`, but fractions of the whole canvas: what is missing to 1 is fill. Where sources
+    add up to more than the canvas, they are scaled to 1."""
+    state = [_canvas(h, w, {row: Fraction(1)}) for row, (h, w) in enumerate(sizes)]
+    for mix in mixes:
+        state = [_drawn(state, *output) for output in mix]
+    found = []
+    for canvas in state:
+        mass = {}
+        for line in canvas:
+            for pixel in line:
+                for row, amount in pixel.items():
+                    mass[row] = mass.get(row, Fraction(0)) + amount
+        whole = max(sum(mass.values()), len(canvas) * len(canvas[0]))
+        found.append({row: m / whole for row, m in mass.items()})
+    return found
 
 
 def _shares(canvas):

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-SKIP, PASTE, ADD = 0, 1, 2
+SKIP, PASTE, ADD, MASK, UNMASK = range(5)
+
+
+def _part(mode, weight, x, y):
+    """With what a pixel is added; for MASK and UNMASK, `weight` is the mask [H][W] in 1/32768."""
+    if mode == MASK:
+        return Fraction(int(weight[y][x]), 32768)
+    if mode == UNMASK:
+        return 1 - Fraction(int(weight[y][x]), 32768)
+    return Fraction(1) if mode == PASTE else Fraction(round(Fraction(weight) * 65536), 65536)
 
 
 def mix(images, entries, canvas_hw, fill):
@@ -12,7 +21,8 @@ def mix(images, entries, canvas_hw, fill):
 
     Args:
         images: arrays [H][W], one for each source row.
-        entries: (source, mode, weight, (x0, y0, x1, y1), (dx, dy)) in drawing order.
+        entries: (source, mode, weight, (x0, y0, x1, y1), (dx, dy)) in drawing order; the weight
+            of a MASK or UNMASK is the mask [H][W], in 1/32768.
         canvas_hw: height and width.
         fill: what the canvas starts with.
 
@@ -29,7 +39,7 @@ def mix(images, entries, canvas_hw, fill):
                 if mode == SKIP or not (x0 <= x < x1 and y0 <= y < y1):
                     continue
                 pixel = Fraction(images[source][y - dy][x - dx].item())
-                part = Fraction(round(Fraction(weight) * 65536), 65536)
+                part = _part(mode, weight, x, y)
                 if mode == PASTE:
                     out[y][x], shown = pixel, {k: Fraction(1)}
                 else:

@@ -6,7 +6,7 @@ import math
 import random
 from fractions import Fraction
 
-SKIP, PASTE, ADD = 0, 1, 2
+SKIP, PASTE, ADD, MASK, UNMASK = range(5)
 
 
 # -------------------------------------------------------------------------------------- plans
@@ -18,7 +18,8 @@ def painted_shares(
     """Each source's part of a canvas: coefficients are painted pixel by pixel and counted.
 
     Args:
-        entries: (mode, weight, (x0, y0, x1, y1)) in drawing order.
+        entries: (mode, weight, (x0, y0, x1, y1)) in drawing order; the weight of a MASK or UNMASK
+            is the mask [H][W], in 1/32768.
         canvas_hw: height and width.
     """
     mass = [Fraction(0)] * len(entries)
@@ -31,6 +32,9 @@ def painted_shares(
                 if mode == PASTE:
                     pixel = [Fraction(0)] * len(entries)
                     pixel[k] = Fraction(1)
+                elif mode in (MASK, UNMASK):
+                    part = Fraction(int(weight[y][x]), 32768)
+                    pixel[k] = part if mode == MASK else 1 - part
                 else:
                     pixel[k] = Fraction(round(Fraction(weight) * 65536), 65536)
             mass = [a + b for a, b in zip(mass, pixel, strict=True)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -17,6 +19,7 @@ WEIGHTS = st.sampled_from([0.0, 1.0, 0.5, 0.3, 1 / 3, 1e-6, 0.999999]) | st.floa
 def mixes(draw, size_hw: np.ndarray, outputs: int) -> Mix:
     """A mix of rows of the given sizes: pastes and adds that overlap, skips, fill left over."""
     sources = draw(st.integers(1, 4))
+    modes = draw(st.sampled_from([list(MixMode)[:3], list(MixMode)]))
     canvas = np.array([draw(SIZES) for _ in range(outputs)], np.int32).reshape(-1, 2)
     mix = Mix(
         source=np.zeros((outputs, sources), np.int32),
@@ -30,15 +33,25 @@ def mixes(draw, size_hw: np.ndarray, outputs: int) -> Mix:
     for b, s in np.ndindex(outputs, sources):
         row = draw(st.integers(0, len(size_hw) - 1))
         mix.source[b, s] = row
-        mix.mode[b, s] = draw(st.sampled_from([MixMode.PASTE, MixMode.ADD, MixMode.SKIP]))
-        mix.weight[b, s] = draw(WEIGHTS)
+        mix.mode[b, s] = draw(st.sampled_from(modes))
+        mix.weight[b, s] = 1.0 if mix.masked[b, s] else draw(WEIGHTS)
         for axis in (0, 1):
             room, have = int(canvas[b, 1 - axis]), int(size_hw[row, 1 - axis])
             length = draw(st.integers(0, min(room, have)))
             start = draw(st.integers(0, room - length))
             mix.rect_px[b, s, axis], mix.rect_px[b, s, axis + 2] = start, start + length
             mix.offset_px[b, s, axis] = start - draw(st.integers(0, have - length))
-    return mix
+    return masked(mix, draw(st.integers(0, 9999))).tidy()
+
+
+def masked(mix: Mix, seed: int) -> Mix:
+    """The mix with masks for the rows that need one: zeros, ones and anything between."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((mix.rows, *mix.canvas_hw.max(axis=0, initial=0)), np.uint16)
+    for b in np.flatnonzero(mix.masked.any(axis=1)):
+        h, w = mix.canvas_hw[b]
+        mask[b, :h, :w] = rng.choice([0, 32768, 1, 12345, 16384], (h, w))
+    return replace(mix, mask=mask)
 
 
 @st.composite
@@ -52,12 +65,19 @@ def mixed_plans(draw, steps: int) -> Plan:
     return Plan(size_hw, tuple(chain), inputs=100 + 7 * np.arange(len(size_hw)))
 
 
-def entries_of(mix: Mix, output: int) -> list[tuple[int, float, tuple[int, int, int, int]]]:
+def entries_of(mix: Mix, output: int) -> list[tuple]:
     """One output's sources as the oracle takes them."""
     return [
-        (int(mix.mode[output, s]), float(mix.weight[output, s]), tuple(mix.rect_px[output, s]))
+        (int(mix.mode[output, s]), weight_of(mix, output, s), tuple(mix.rect_px[output, s]))
         for s in range(mix.source.shape[1])
     ]
+
+
+def weight_of(mix: Mix, output: int, s: int):
+    """A source's weight, or the mask in its place."""
+    if mix.mask is not None and mix.masked[output, s]:
+        return mix.mask[output].tolist()
+    return float(mix.weight[output, s])
 
 
 def full_entries_of(mix: Mix, output: int) -> list[tuple]:

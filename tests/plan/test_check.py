@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mixwell._errors import PlanError
-from mixwell.plan import Code, Edit, Mix, MixMode, Plan
+from mixwell.plan import Code, Edit, Interp, Mix, MixMode, Plan
 from mixwell.plan import check as home
 from tests.plan.strategies import edit_of
 
@@ -32,6 +32,11 @@ def set_slot(code: Code, *params: float) -> Callable[[Edit], None]:
     return change
 
 
+def cubic_tensor(edit: Edit) -> None:
+    """Asks torchvision's tensors for what they do not have."""
+    edit.code[0, 0], edit.interp[0, 0] = Code.TV_WARP, Interp.BICUBIC
+
+
 def put(name: str, at: tuple, value: object) -> Callable[[Edit | Mix], None]:
     """Overwrites a part of one array."""
 
@@ -44,6 +49,24 @@ def put(name: str, at: tuple, value: object) -> Callable[[Edit | Mix], None]:
 def other(name: str, make: Callable[[np.ndarray], np.ndarray]) -> Callable[[Edit | Mix], object]:
     """Puts another array in the place of one."""
     return lambda step: replace(step, **{name: make(getattr(step, name))})
+
+
+def through(make: Callable[[np.ndarray], np.ndarray], weight: float = 1.0) -> Callable[[Mix], Mix]:
+    """Draws row 1 through a mask of 20000 and row 2 past one of 0; `make` changes the masks."""
+
+    def change(mix: Mix) -> Mix:
+        mix.mode[1:] = [[MixMode.MASK], [MixMode.UNMASK]]
+        mix.weight[1:] = weight
+        mask = np.zeros((3, 4, 4), np.uint16)
+        mask[1] = 20000
+        return replace(mix, mask=make(mask))
+
+    return change
+
+
+def said(dtype: type, *label: float) -> Callable[[Mix], Mix]:
+    """Puts labels into all rows but the last, which keeps its true one."""
+    return lambda mix: replace(mix, label=np.array([label, label, (-1, -1)], dtype))
 
 
 def valid_edit() -> Edit:
@@ -86,7 +109,7 @@ EDITS = {
     "fill nan": (put("fill", (2, 1, 3), np.nan), "fill must be finite; row 2 has nan at (2, 1, 3)"),
     "no side": (put("size_hw", (1, slice(1, None)), 0), "size_hw: sides must be 1 .. 65535 px; row 1 has 0"),
     "long side": (put("size_hw", (1, slice(1, None)), 65536), "sides must be 1 .. 65535 px; row 1 has 65536"),
-    "tone resizes": (put("size_hw", (2, 2), 3), "only WARP and RESIZE may change the size; row 2 has 13"),
+    "tone resizes": (put("size_hw", (2, 2), 3), "only warps and RESIZE may change the size; row 2 has 13"),
     "far warp": (put("param", (0, 0, 2), 2.0**30), "warped coordinates must stay below 1073741824 px; row 0"),
     "far clip": (set_slot(Code.CLIP, 1, 0, BIG, 0, 1, 0, 0, 0, 1, 4, 4), "coordinates must stay below"),
     "behind": (put("param", (1, 0, slice(6, 9)), (-0.2, 0, 1)), "must keep the whole output before the camera; row 1"),
@@ -100,13 +123,21 @@ EDITS = {
     "erase turned": (set_slot(Code.ERASE, 3, 1, 1, 3), "an ERASE must lie inside the canvas; row 1"),
     "erase value": (set_slot(Code.ERASE, 1, 1, 3, 3, 3, 0), "unknown ERASE value or units; row 1"),
     "erase units": (set_slot(Code.ERASE, 1, 1, 3, 3, 0, 2), "unknown ERASE value or units; row 1"),
-    "brightness": (set_slot(Code.BRIGHTNESS, -0.1), "BRIGHTNESS/CONTRAST/SATURATION needs a parameter in 0 .."),
+    "brightness": (set_slot(Code.BRIGHTNESS, -0.1), "SATURATION/PIL_CONTRAST needs a parameter in 0 .."),
     "contrast": (set_slot(Code.CONTRAST, 1e5), "needs a parameter in 0 .. 10000.0; row 1 has 100000.0"),
-    "saturation": (set_slot(Code.SATURATION, -1), "SATURATION needs a parameter"),
+    "saturation": (set_slot(Code.SATURATION, -1), "SATURATION/PIL_CONTRAST needs a parameter"),
     "sharpness": (set_slot(Code.SHARPNESS, -1e5), "SHARPNESS needs a parameter in -10000.0 .. 10000.0"),
     "hue": (set_slot(Code.HUE, 0.6), "HUE needs a parameter in -0.5 .. 0.5; row 1 has 0.6"),
     "posterize": (set_slot(Code.POSTERIZE, 9), "POSTERIZE needs a parameter in 0 .. 8; row 1 has 9.0"),
     "solarize": (set_slot(Code.SOLARIZE, 257), "SOLARIZE needs a parameter in 0 .. 256"),
+    "profile contrast": (set_slot(Code.TV_CONTRAST, -1), "TV_CONTRAST/TV_SATURATION/TV_SHARPNESS needs"),
+    "solarize add": (set_slot(Code.SOLARIZE_ADD, 256, 128), "SOLARIZE_ADD needs a parameter in 0 .. 255"),
+    "solarize add threshold": (set_slot(Code.SOLARIZE_ADD, 9, 257), "SOLARIZE_ADD needs a threshold in 0 .. 256"),
+    "pil blur": (set_slot(Code.PIL_BLUR, -1), "PIL_BLUR needs a parameter in 0 .. 1000.0"),
+    "bent profile": (set_slot(Code.PIL_WARP, 1, 0, 0, 0, 1, 0, 0.01, 0, 1), "PIL_WARP and TV_WARP must be affine"),
+    "torn tensor": (set_slot(Code.TV_WARP, 1, 0, 2, 0, 1, 0, 0, 0, 1, 1.99, 0), "a TV_WARP's translations disagree; row 1"),
+    "half filled": (set_slot(Code.TV_WARP, 1, 0, 2, 0, 1, 0, 0, 0, 1, 2, 0, 0.5), "a TV_WARP's parameter 11 must be 0 or 1; row 1 has 0.5"),
+    "cubic tensor": (cubic_tensor, "TV_WARP is nearest or bilinear"),
     "blur": (set_slot(Code.BLUR, 0, 3), "BLUR needs a parameter in 0.001 .. 1000.0"),
     "noise": (set_slot(Code.NOISE, -0.1), "NOISE needs a parameter in 0 .. 10; row 1 has -0.1"),
     "blur even": (set_slot(Code.BLUR, 1, 4), "BLUR needs an odd kernel size, 1 .. 255; row 1 has 4.0"),
@@ -125,7 +156,20 @@ MIXES = {
     "canvas_hw dtype": (other("canvas_hw", lambda v: v + 0.5), "canvas_hw must be int32 and fill float32, got float64"),
     "fill nan": (put("fill", (2, 0), np.inf), "fill must be finite; row 2 has inf at (2, 0)"),
     "no canvas": (put("canvas_hw", (1, 0), 0), "canvas_hw: sides must be 1 .. 65535 px; row 1 has 0"),
-    "unknown mode": (put("mode", (2, 1), 3), "unknown mode; row 2 has 3 at (2, 1)"),
+    "unknown mode": (put("mode", (2, 1), 9), "unknown mode; row 2 has 9 at (2, 1)"),
+    "no mask": (put("mode", (2, 1), 3), "MASK and UNMASK need a mask; row 2 has 3 at (2, 1)"),
+    "idle mask": (lambda mix: replace(mix, mask=np.zeros((3, 4, 4), np.uint16)), "a mask without MASK or UNMASK must be None"),
+    "mask dtype": (through(lambda v: v.astype(np.int32)), "mask must be uint16 (3, 4, 4), got int32 (3, 4, 4)"),
+    "mask rows": (through(lambda v: v[:2]), "mask must be uint16 (3, 4, 4), got uint16 (2, 4, 4)"),
+    "mask too large": (through(lambda v: np.pad(v, [(0, 0), (0, 1), (0, 0)])), "mask must be uint16 (3, 4, 4), got uint16 (3, 5, 4)"),
+    "mask above one": (through(lambda v: v * np.uint16(2)), "masks must lie in 0 .. 32768; row 1 has 40000"),
+    "mask where none is used": (through(lambda v: v[[1, 1, 2]]), "a mask must be 0 outside the canvas, and where none is used; row 0"),
+    "faint mask": (through(lambda v: v, weight=0.5), "MASK and UNMASK need weight 1; row 1"),
+    "label dtype": (said(np.float64, 0.5, 0.5), "label must be float32 (3, 2), got float64 (3, 2)"),
+    "label sum": (said(np.float32, 0.5, 0.6), "a row's labels must sum to 1, with 0 for SKIP, or be -1, every one; row 0 has 0.5"),
+    "label below 0": (said(np.float32, -0.5, 1.5), "a row's labels must sum to 1"),
+    "half a label": (said(np.float32, -1, 1), "a row's labels must sum to 1"),
+    "label nan": (said(np.float32, np.nan, 1), "a row's labels must sum to 1"),
     "no such row": (put("source", (0, 1), 3), "no such source row; row 0 has 3 at (0, 1)"),
     "row below 0": (put("source", (0, 1), -1), "no such source row; row 0 has -1 at (0, 1)"),
     "weight above": (put("weight", (1, 0), 1.5), "weights must lie in 0 .. 1; row 1 has 1.5 at (1, 0)"),
@@ -169,7 +213,7 @@ PLANS = {
     "rows": (lambda: Plan(SIZE_HW, (Edit.nothing(SIZE_HW[:2]),)), "code must be [3, K], got shape (2, 1)"),
     "sizes": (
         lambda: Plan(SIZE_HW, (Edit.nothing(SIZE_HW[::-1]),)),
-        "only WARP and RESIZE may change the size; row 0",
+        "only warps and RESIZE may change the size; row 0",
     ),
 }  # fmt: skip
 
@@ -179,6 +223,32 @@ def test_a_broken_plan_is_refused(make, message):
     with pytest.raises(PlanError) as error:
         make()
     assert message in str(error.value)
+
+
+def test_masks_and_labels_may_be_there():
+    """Row 1: all of source 0 and the middle quarter of source 1, both by 20000 / 32768."""
+    mix = through(lambda v: v)(valid_mix())
+    shares = [[0.75, 0.25], [0.8, 0.2], [0.8, 0.2]]
+    assert np.allclose(plan_of(valid_edit(), mix).sources()[1], shares, rtol=0, atol=1e-15)
+    free = said(np.float32, 0.25, 0.75)(valid_mix())
+    assert plan_of(valid_edit(), free).sources()[1].tolist() == [[0.25, 0.75]] * 2 + [[0.75, 0.25]]
+    skipped = said(np.float32, 0.25, 0.75)(valid_mix())
+    skipped.mode[0, 1] = MixMode.SKIP
+    with pytest.raises(PlanError, match="with 0 for SKIP"):
+        plan_of(valid_edit(), skipped)
+
+
+def test_masks_of_small_canvases_end_with_them():
+    mix = through(lambda v: v)(valid_mix())
+    mix.canvas_hw[1] = 3, 4
+    mix.rect_px[1, 0] = 0, 0, 4, 3
+    with pytest.raises(
+        PlanError, match="must be 0 outside the canvas, and where none is used; row 1"
+    ):
+        plan_of(valid_edit(), mix)
+    assert mix.mask is not None
+    mix.mask[1, 3] = 0
+    assert plan_of(valid_edit(), mix).sources()[1].sum(axis=1).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_later_steps_are_checked_against_the_sizes_that_reach_them():

@@ -1,8 +1,8 @@
-"""Plans: which samples an output shows, parts of plans, fingerprints, words."""
+"""Plans: which samples an output shows, parts of plans, fingerprints."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mixwell._errors import PlanError
 from mixwell._rng import Keys
-from mixwell.plan import Code, Edit, Interp, Mix, MixMode, Plan
+from mixwell.plan import Code, Edit, Mix, MixMode, Plan
 from mixwell.plan import plan as home
 from mixwell.plan.steps import select
 from tests.oracles import labels as labels_oracle
@@ -273,7 +273,8 @@ def _with(plan: Plan, name: str, array: np.ndarray) -> Plan:
 def test_the_digest_goes_through_every_field():
     expected = ["in_hw", "inputs"]
     for i, kind in enumerate((Edit, Mix, Edit)):
-        expected += [f"{i}.{kind.__name__}.{f.name}" for f in fields(kind)]
+        held = [f.name for f in fields(kind) if f.default is MISSING]  # the others stay None here
+        expected += [f"{i}.{kind.__name__}.{name}" for name in held]
     assert expected == NAMES
 
 
@@ -282,123 +283,3 @@ def test_the_digest_sees_the_order_of_steps():
     a, b = edit_of(size_hw, (Code.INVERT, [])), edit_of(size_hw, (Code.EQUALIZE, []))
     assert Plan(size_hw, (a, b)).digest() != Plan(size_hw, (b, a)).digest()
     assert Plan(size_hw, (Edit.chain([a, b]),)).digest() != Plan(size_hw, (a, b)).digest()
-
-
-# --------------------------------------------------------------------------------------- words
-
-
-def test_a_plan_prints_as_one_readable_line():
-    plan = long_plan()
-    assert repr(plan) == "Plan(4 -> 6x8 | edit x2 | mix: 2 mixup, 1 cutmix, 1 kept | edit x1)"
-    sampled = replace(plan, seed=7, keys=Keys([0, 1, 2, 3], epoch=3))
-    assert repr(sampled).endswith("| seed 7 epoch 3)")
-    sizes = np.array([[6, 8], [4, 12]])
-    assert repr(Plan(sizes)) == "Plan(2 -> 4x8..6x12)"
-    assert repr(plan[[1]]) == "Plan(2 rows to 1 -> 6x8 | edit x2 | mix: 1 cutmix | edit x1)"
-
-
-@pytest.mark.parametrize(
-    ("output", "words"),
-    [
-        (
-            0,
-            "flip; contrast 1.25; mixup of 2; posterize 4 bits"
-            " = 75.0 % sample 40, 25.0 % sample 20",
-        ),
-        (1, "contrast 1.25; cutmix of 2; posterize 4 bits = 66.7 % sample 10, 33.3 % sample 40"),
-        (2, "flip; contrast 1.25; kept of 2; posterize 4 bits"),
-    ],
-)
-def test_an_output_is_described_in_words(output, words):
-    assert long_plan().describe(output) == words
-
-
-@pytest.mark.parametrize(
-    ("slot", "words"),
-    [
-        ((Code.NOTHING, []), "unchanged"),
-        ((Code.WARP, [1, 0, -3, 0, 1, 2, 0, 0, 1]), "shift 3,-2 on 6x8"),
-        ((Code.WARP, [1, 0, 0, 0, -1, 6, 0, 0, 1]), "vertical flip"),
-        ((Code.WARP, [-1, 0, 8, 0, -1, 6, 0, 0, 1]), "flip + vertical flip"),
-        ((Code.WARP, [1, 0, 0, 0, 1, 0, 0, 0, 1]), "unmoved"),
-        ((Code.WARP, [0, 1, 0, -1, 0, 8, 0, 0, 1]), "quarter turn"),
-        ((Code.WARP, [1, 0, 0.5, 0, 1, 0, 0, 0, 1]), "shift -0.5,0.0"),
-        ((Code.WARP, [1, 0.3, 0, 0, 1, 0, 0, 0, 1]), "shear 0.30"),
-        ((Code.WARP, [1, 0, 0, 0, 1, 0, 0.01, 0, 1]), "perspective"),
-        ((Code.RESIZE, [0, 1, 8, 6], (3, 4)), "resize 0,1..8,6 to 3x4"),
-        ((Code.SATURATION, [0.5]), "saturation 0.5"),
-        ((Code.EQUALIZE, []), "equalize"),
-        ((Code.BLUR, [1.5, 7]), "blur sigma 1.5"),
-        ((Code.NOISE, [0.1]), "noise sigma 0.1"),
-        ((Code.ERASE, [1, 2, 5, 6]), "erase 1,2..5,6"),
-    ],
-)
-def test_every_kind_of_slot_has_its_words(slot, words):
-    size_hw = np.array([[6, 8]], np.int32)
-    assert Plan(size_hw, (edit_of(size_hw, slot),)).describe(0) == words
-
-
-def test_the_words_follow_the_first_source_that_shows():
-    size_hw = np.full((2, 2), (6, 8), np.int32)
-    edit = edit_of(size_hw, (Code.HUE, [0.1]))
-    edit.code[1] = Code.INVERT
-    mix = Mix.identity(size_hw)
-    mix.source[0], mix.mode[0] = [0, 1], [MixMode.ADD, MixMode.PASTE]
-    mix.weight[0] = 1.0
-    mix.rect_px[0] = [0, 0, 8, 6]
-    plan = Plan(size_hw, (edit, mix))
-    assert plan.describe(0) == "invert; kept of 2"
-    assert plan.describe(-1) == "invert; kept of 2"
-
-
-def test_a_turn_is_described_with_its_angle():
-    c, s = np.cos(np.deg2rad(30)), np.sin(np.deg2rad(30))
-    size_hw = np.array([[6, 8]], np.int32)
-    turn = edit_of(size_hw, (Code.WARP, [c, -s, 0, s, c, 0, 0, 0, 1]))
-    assert Plan(size_hw, (turn,)).describe(0) == "turn 30.0°"
-
-
-@pytest.mark.parametrize("code", list(Code))
-def test_every_code_has_words(code):
-    size_hw = np.array([[6, 8]], np.int32)
-    params = {
-        Code.WARP: FLIP_8[1],
-        Code.CLIP: [*FLIP_8[1], 6, 8],
-        Code.RESIZE: [0, 0, 8, 6],
-        Code.BLUR: [1, 3],
-    }.get(code, [0])
-    assert Plan(size_hw, (edit_of(size_hw, (code, params)),)).describe(0)
-
-
-def test_a_mix_of_three_says_so():
-    size_hw = np.full((1, 2), 4, np.int32)
-    mix = Mix.identity(size_hw, sources=3)
-    mix.mode[0] = MixMode.PASTE
-    mix.rect_px[0] = [(0, 0, 4, 4), (0, 0, 2, 2), (2, 2, 4, 4)]
-    assert repr(Plan(size_hw, (mix,))) == "Plan(1 -> 4x4 | mix: 1 mix of 3)"
-
-
-def test_interpolations_keep_their_numbers():
-    """Files hold them."""
-    assert [i.value for i in Interp] == [0, 1, 2]
-    assert {c.name: c.value for c in Code} == {
-        "NOTHING": 0,
-        "WARP": 1,
-        "RESIZE": 2,
-        "CLIP": 3,
-        "BRIGHTNESS": 10,
-        "CONTRAST": 11,
-        "SATURATION": 12,
-        "HUE": 13,
-        "SHARPNESS": 14,
-        "POSTERIZE": 15,
-        "SOLARIZE": 16,
-        "INVERT": 17,
-        "AUTOCONTRAST": 18,
-        "EQUALIZE": 19,
-        "GRAYSCALE": 20,
-        "BLUR": 30,
-        "NOISE": 31,
-        "ERASE": 32,
-    }
-    assert [m.value for m in MixMode] == [0, 1, 2]

@@ -13,7 +13,16 @@ import pytest
 from mixwell._errors import PlanError
 from mixwell._rng import Keys
 from mixwell.plan import Edit, Mix, Plan
-from mixwell.policy import CutMix, GaussianNoise, MixUp, OneOf, Policy, RandAugment, RandomCrop
+from mixwell.policy import (
+    CutMix,
+    FMix,
+    GaussianNoise,
+    MixUp,
+    OneOf,
+    Policy,
+    RandAugment,
+    RandomCrop,
+)
 from tests.plan.strategies import long_plan
 
 KEYS = Keys([4, 9, 4, 2**32 - 1], [0, 0, 1, 65535], epoch=3, step=8, rank=1, progress=1 / 3)
@@ -39,12 +48,18 @@ def same(a: Plan, b: Plan) -> bool:
     return a.digest() == b.digest()
 
 
+def masked_mix() -> Plan:
+    policy = Policy(OneOf(FMix(max_soft=0.2), CutMix(label="lambda"), MixUp()))
+    return policy.sample(np.full((9, 2), (16, 11)), keys=Keys(np.arange(9)))
+
+
 EMPTY = np.zeros((0, 2), np.int32)
 PLANS = {
     "sampled": sampled(),
     "fused": sampled().fused(),
     "by hand": long_plan(),
     "a part": long_plan()[[2, 1]],
+    "masks and labels": masked_mix(),
     "no steps": Plan([(3, 4)], inputs=[7]),
     "no rows": Plan(EMPTY, (Edit.nothing(EMPTY, 2), Mix.identity(EMPTY)), keys=Keys([])),
 }
@@ -69,12 +84,28 @@ def test_special_numbers_survive(tmp_path):
     assert loaded.param.tobytes() == plan.steps[0].param.tobytes()
 
 
+def test_files_of_version_1_are_read(tmp_path):
+    """They hold neither masks nor labels."""
+    for name, plan in PLANS.items():
+        path = rewritten(plan, tmp_path / "p", header={"version": 1})
+        assert same(Plan.load(path), plan), name
+
+
+def test_a_lost_mask_is_noticed(tmp_path):
+    path = rewritten(masked_mix(), tmp_path / "p", drop=["0.Mix.mask"])
+    with pytest.raises(PlanError, match="MASK and UNMASK need a mask"):
+        Plan.load(path)
+    path = rewritten(masked_mix(), tmp_path / "p", drop=["0.Mix.label"])
+    with pytest.raises(PlanError, match="do not match their digest"):
+        Plan.load(path)
+
+
 def test_a_file_holds_no_pickle(tmp_path):
     sampled().save(tmp_path / "p")
     with np.load(tmp_path / "p", allow_pickle=False) as file:
         header = json.loads(file["header"].tobytes())
         assert all(file[name].dtype != object for name in file.files)
-    assert header["format"] == "mixwell-plan" and header["version"] == 1
+    assert header["format"] == "mixwell-plan" and header["version"] == 2
     assert header["steps"] == ["Edit", "Mix"]
 
 
@@ -97,8 +128,9 @@ def rewritten(plan: Plan, path: Path, *, header: dict | None = None, drop=(), **
 @pytest.mark.parametrize(
     ("header", "found"),
     [
-        ({"version": 2}, "expected mixwell-plan version 1, found mixwell-plan version 2"),
-        ({"format": "other"}, "found other version 1"),
+        ({"version": 3}, "expected mixwell-plan up to version 2, found mixwell-plan version 3"),
+        ({"version": "1"}, "found mixwell-plan version 1"),
+        ({"format": "other"}, "found other version 2"),
         ({"digest": "0" * 32}, "contents do not match their digest"),
         ({"steps": ["Edit", "Warp", "Edit"]}, "unknown kind of step 'Warp'"),
         ({"steps": ["Edit", "Mix"]}, "contents do not match their digest"),

@@ -10,9 +10,10 @@ from torchvision.transforms import autoaugment as v1
 from torchvision.transforms import v2
 
 from mixwell._errors import PolicyError
-from mixwell.plan import Code, Interp
-from mixwell.policy import RandAugment, TrivialAugmentWide
-from mixwell.policy.auto import OP_NAMES, RAND_AUGMENT, TRIVIAL_WIDE
+from mixwell.plan import Code, Edit, Interp
+from mixwell.policy import Ramp, RandAugment, TrivialAugmentWide
+from mixwell.policy.auto import FOURTEEN
+from mixwell.policy.spaces.native import MIXWELL, WIDE
 from tests.oracles import policy as oracle
 from tests.policy.cases import edit
 
@@ -20,15 +21,15 @@ CHANCE = 1e-6
 SIGNED = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 ENHANCE = ("Brightness", "Color", "Contrast", "Sharpness")
 POLICIES = {
-    "RandAugment": (v2.RandAugment, v1.RandAugment, RAND_AUGMENT),
-    "TrivialAugmentWide": (v2.TrivialAugmentWide, v1.TrivialAugmentWide, TRIVIAL_WIDE),
+    "RandAugment": (v2.RandAugment, v1.RandAugment, MIXWELL),
+    "TrivialAugmentWide": (v2.TrivialAugmentWide, v1.TrivialAugmentWide, WIDE),
 }
 both = pytest.mark.parametrize(("theirs", "older", "levels"), POLICIES.values(), ids=POLICIES)
 
 
 @both
 def test_the_ops_are_torchvisions(theirs, older, levels):
-    assert set(OP_NAMES) == set(theirs._AUGMENTATION_SPACE)
+    assert set(FOURTEEN) == set(theirs._AUGMENTATION_SPACE)
 
 
 def physical(name: str, magnitudes: torch.Tensor) -> np.ndarray:
@@ -46,10 +47,10 @@ def physical(name: str, magnitudes: torch.Tensor) -> np.ndarray:
 @both
 def test_every_bin_is_torchvisions(theirs, older, levels, size_hw, bins):
     t = np.arange(bins) / (bins - 1)
-    for name in OP_NAMES:
+    for name in FOURTEEN:
         make, signed = theirs._AUGMENTATION_SPACE[name]
         magnitudes = make(bins, *size_hw)
-        ours = levels.of(name, t, np.ones(bins), np.full((bins, 2), size_hw))
+        ours = levels.entries[name].level(t, np.ones(bins), np.full((bins, 2), size_hw))
         if magnitudes is None:
             assert not ours.any()
             continue
@@ -60,7 +61,7 @@ def test_every_bin_is_torchvisions(theirs, older, levels, size_hw, bins):
             expected[15] = 16
         # torch computes its tables in float32
         np.testing.assert_allclose(ours, expected, rtol=3e-7, atol=2e-5, err_msg=name)
-        mirrored = levels.of(name, t, -np.ones(bins), np.full((bins, 2), size_hw))
+        mirrored = levels.entries[name].level(t, -np.ones(bins), np.full((bins, 2), size_hw))
         centre = 1.0 if name in ENHANCE else 0.0
         expected = 2 * centre - ours if signed else ours
         np.testing.assert_allclose(mirrored, expected, rtol=0, atol=1e-12)
@@ -75,17 +76,17 @@ def test_both_generations_of_torchvision_agree(theirs, older, levels):
     table = transform._augmentation_space(*args)
     t, one = np.arange(31) / 30, np.ones(31)
     for name in ("Posterize", "Solarize", "Rotate", "ShearX"):
-        ours = RAND_AUGMENT if older is v1.RandAugment else TRIVIAL_WIDE
+        ours = MIXWELL if older is v1.RandAugment else WIDE
         expected = table[name][0].double().numpy()
         np.testing.assert_allclose(
-            ours.of(name, t, one, np.full((31, 2), 224)), expected, rtol=3e-7, atol=2e-5
+            ours.entries[name].level(t, one, np.full((31, 2), 224)), expected, rtol=3e-7, atol=2e-5
         )
 
 
 def test_magnitude_nine_is_what_people_mean_by_it():
     """mmdetection rounds to one decimal, so that its translation is only ever 0 or 0.1."""
     t, one, size = np.array([9 / 30]), np.ones(1), np.array([[224, 224]])
-    level = {n: float(RAND_AUGMENT.of(n, t, one, size)[0]) for n in OP_NAMES}
+    level = {n: float(MIXWELL.entries[n].level(t, one, size)[0]) for n in FOURTEEN}
     assert level["ShearX"] == pytest.approx(0.09)
     assert level["TranslateX"] == 30
     assert level["Rotate"] == pytest.approx(9)
@@ -95,79 +96,113 @@ def test_magnitude_nine_is_what_people_mean_by_it():
 
 
 CODES = {
-    Code.NOTHING: "Identity",
-    Code.BRIGHTNESS: "Brightness",
-    Code.SATURATION: "Color",
-    Code.CONTRAST: "Contrast",
-    Code.SHARPNESS: "Sharpness",
-    Code.POSTERIZE: "Posterize",
-    Code.SOLARIZE: "Solarize",
-    Code.AUTOCONTRAST: "AutoContrast",
-    Code.EQUALIZE: "Equalize",
+    "Identity": Code.NOTHING,
+    "Brightness": Code.BRIGHTNESS,
+    "Color": Code.SATURATION,
+    "Contrast": Code.CONTRAST,
+    "Sharpness": Code.SHARPNESS,
+    "Posterize": Code.POSTERIZE,
+    "Solarize": Code.SOLARIZE,
+    "AutoContrast": Code.AUTOCONTRAST,
+    "Equalize": Code.EQUALIZE,
 }
+SIZE = (200, 100)
+MANY = 120_000
 
 
-def read(code: int, param: np.ndarray, size_hw=(200, 100)) -> tuple[str, float]:
-    """Which op a slot does and with what level, from its code and matrix alone."""
-    if code != Code.WARP:
-        return CODES[Code(code)], float(param[0])
-    m = param[:9].tolist()
-    centre = size_hw[1] / 2, size_hw[0] / 2
-    if m[0] == 1 and m[4] == 1 and m[1] == m[3] == 0:
-        return ("TranslateX", -m[2]) if m[2] else ("TranslateY", -m[5])
-    assert oracle.shown_from(m, centre) == pytest.approx(centre, abs=1e-9)
-    if m[0] == 1 and m[4] == 1:
-        return ("ShearX", m[1]) if m[1] else ("ShearY", m[3])
-    return "Rotate", float(np.rad2deg(np.arctan2(m[3], m[0])))
+def read(step: Edit) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the fourteen each slot does [N, K] and with what level, from its numbers alone.
+
+    A warp that does not move, at strength 0, cannot be told from another and is -1.
+    """
+    which, level = np.full(step.code.shape, -1), step.param[..., 0].copy()
+    for name, code in CODES.items():
+        which[step.code == code] = FOURTEEN.index(name)
+    m = step.param[..., :9]
+    turn = np.rad2deg(np.arctan2(m[..., 3], m[..., 0]))
+    straight = (m[..., 0] == 1) & (m[..., 4] == 1) & (step.code == Code.WARP)
+    pure = straight & (m[..., 1] == 0) & (m[..., 3] == 0)
+    for name, these, value in (
+        ("TranslateX", pure & (m[..., 2] != 0), -m[..., 2]),
+        ("TranslateY", pure & (m[..., 5] != 0), -m[..., 5]),
+        ("ShearX", straight & (m[..., 1] != 0), m[..., 1]),
+        ("ShearY", straight & (m[..., 3] != 0), m[..., 3]),
+        ("Rotate", ~straight & (step.code == Code.WARP), turn),
+    ):
+        which[these], level[these] = FOURTEEN.index(name), value[these]
+    still = pure & (m[..., 2] == 0) & (m[..., 5] == 0)
+    assert ((which >= 0) | still).all()
+    return which, level
+
+
+def test_shears_and_rotations_turn_about_the_centre():
+    step = edit(RandAugment(1, 9), 300, SIZE)
+    which = read(step)[0][:, 0]
+    centre = SIZE[1] / 2, SIZE[0] / 2
+    for name in ("ShearX", "ShearY", "Rotate"):
+        matrices = step.param[which == FOURTEEN.index(name), 0, :9].tolist()
+        assert matrices
+        for m in matrices:
+            assert oracle.shown_from(m, centre) == pytest.approx(centre, abs=1e-9)
 
 
 def test_every_op_is_drawn_equally_often_with_either_sign():
     """The joint table: kornia and augmax had one of each alone right."""
-    step = edit(RandAugment(1, 9), 12_000, (200, 100))
-    counts: dict[tuple[str, int], int] = {}
-    for code, param in zip(step.code[:, 0], step.param[:, 0], strict=True):
-        name, level = read(int(code), param)
-        sign = int(np.sign(level - (name in ENHANCE))) if name in SIGNED + ENHANCE else 0
-        counts[name, sign] = counts.get((name, sign), 0) + 1
-    assert {name for name, _ in counts} == set(OP_NAMES)
-    expected = [12_000 / 14 / (2 if sign else 1) for _, sign in counts]
-    assert len(counts) == 9 * 2 + 5
-    assert stats.chisquare(list(counts.values()), expected).pvalue > CHANCE
+    which, level = (part[:, 0] for part in read(edit(RandAugment(1, 9), MANY, SIZE)))
+    counts, expected = [], []
+    for i, name in enumerate(FOURTEEN):
+        signed = name in SIGNED + ENHANCE
+        sign = np.sign(level - (name in ENHANCE)) if signed else np.ones_like(level)
+        for s in (-1, 1) if signed else (1,):
+            counts.append(int(((which == i) & (sign == s)).sum()))
+            expected.append(MANY / 14 / (1 + signed))
+    assert sum(counts) == MANY and len(counts) == 9 * 2 + 5
+    assert stats.chisquare(counts, expected).pvalue > CHANCE
 
 
 def test_slots_of_one_image_are_drawn_independently_with_replacement():
-    step = edit(RandAugment(2, 9), 12_000, (200, 100))
-    names = np.array(
-        [
-            [OP_NAMES.index(read(int(c), p)[0]) for c, p in zip(cs, ps, strict=True)]
-            for cs, ps in zip(step.code, step.param, strict=True)
-        ]
-    )
-    cells = np.bincount(14 * names[:, 0] + names[:, 1], minlength=196)
+    which, level = read(edit(RandAugment(2, 9), MANY, SIZE))
+    cells = np.bincount(14 * which[:, 0] + which[:, 1], minlength=196)
+    assert stats.chisquare(cells).pvalue > CHANCE
+    turned = (which == FOURTEEN.index("Rotate")).all(axis=1)
+    signs = (level[turned] > 0) @ [2, 1]
+    assert stats.chisquare(np.bincount(signs, minlength=4)).pvalue > CHANCE
+
+
+def test_ops_of_neighbouring_images_have_nothing_to_do_with_each_other():
+    which = read(edit(RandAugment(1, 9), MANY, SIZE))[0][:, 0]
+    cells = np.bincount(14 * which[0::2] + which[1::2], minlength=196)
     assert stats.chisquare(cells).pvalue > CHANCE
 
 
 def test_rand_augment_uses_its_levels():
-    step = edit(RandAugment(1, 9), 3000, (200, 100))
-    t, one, size = np.array([9 / 30]), np.ones(1), np.array([[200, 100]])
-    for code, param in zip(step.code[:, 0], step.param[:, 0], strict=True):
-        name, level = read(int(code), param)
-        expected = float(RAND_AUGMENT.of(name, t, one, size)[0])
-        choices = (expected, (2 if name in ENHANCE else 0) - expected)
-        assert any(level == pytest.approx(c) for c in choices[: 1 + (name in SIGNED + ENHANCE)])
+    which, level = (part[:, 0] for part in read(edit(RandAugment(1, 9), 3000, SIZE)))
+    t, one, size = np.array([9 / 30]), np.ones(1), np.array([SIZE])
+    for i, name in enumerate(FOURTEEN):
+        signs = (one, -one) if name in SIGNED + ENHANCE else (one,)
+        choices = [float(MIXWELL.entries[name].level(t, s, size)[0]) for s in signs]
+        found = level[which == i]
+        apart = np.abs(found[:, None] - choices)
+        assert (apart.min(axis=1) < 1e-9).all()
+        assert (apart.min(axis=0) < 1e-9).all(), name  # and each occurs
+
+
+def test_a_magnitude_that_changes_is_each_rows_own():
+    """Rows of one batch stand at different times of the training."""
+    time = np.linspace(0, 1, 500)
+    op = RandAugment(2, Ramp(0, 30), ops=("Brightness",))
+    step = edit(op, 500, SIZE, progress=time)
+    found = np.abs(step.param[..., 0] - 1)
+    np.testing.assert_allclose(found, np.stack([0.9 * time] * 2, axis=1), atol=1e-12)
 
 
 def test_trivial_augment_draws_every_strength_equally_often():
-    step = edit(TrivialAugmentWide(), 30_000, (200, 100))
-    bins = [
-        round(abs(level - 1) / 0.99 * 30)
-        for name, level in (
-            read(int(c), p)
-            for c, p in zip(step.code[:, 0], step.param[:, 0], strict=True)
-            if int(c) in (Code.BRIGHTNESS, Code.CONTRAST, Code.SATURATION, Code.SHARPNESS)
-        )
-    ]
-    assert stats.chisquare(np.bincount(bins, minlength=31)).pvalue > CHANCE
+    which, level = (part[:, 0] for part in read(edit(TrivialAugmentWide(), MANY, SIZE)))
+    factors = np.isin(which, [FOURTEEN.index(name) for name in ENHANCE])
+    bins = np.rint(np.abs(level[factors] - 1) / 0.99 * 30).astype(int)
+    pairs = np.stack([which[factors], bins])
+    _, counts = np.unique(pairs, axis=1, return_counts=True)
+    assert len(counts) == 4 * 31 and stats.chisquare(counts).pvalue > CHANCE
 
 
 def test_magnitude_zero_moves_nothing_and_the_top_bin_is_the_top():
@@ -191,6 +226,9 @@ def test_interpolation_and_fill_are_of_the_geometric_ops_alone():
         (lambda: RandAugment(2, 31), "RandAugment: magnitude must lie in 0 .. 30, got 31"),
         (lambda: RandAugment(2, -1), "RandAugment: magnitude must lie in 0 .. 30, got -1"),
         (lambda: RandAugment(2, 0, 1), "num_magnitude_bins must be at least 2, got 1"),
+        (lambda: RandAugment(2, 0, 10.5), "num_magnitude_bins must be at least 2, got 10.5"),
+        (lambda: RandAugment(1.5), "num_ops must lie in 1 .. 64, got 1.5"),
+        (lambda: RandAugment(2, Ramp(0, 31)), "magnitude must lie in 0 .. 30, got Ramp(0, 31)"),
         (lambda: TrivialAugmentWide(1), "num_magnitude_bins must be at least 2, got 1"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mixwell._errors import PolicyError
-from mixwell.plan import Code
+from mixwell.plan import Code, MixMode
 from mixwell.policy import (
     Brightness,
     CutMix,
@@ -183,7 +183,6 @@ def test_a_combination_mixes_and_moves_as_its_parts_do():
     [
         (lambda: OneOf(), "OneOf: takes one or more ops as arguments, got ()"),
         (lambda: OneOf([Invert()]), "OneOf: takes one or more ops as arguments"),
-        (lambda: OneOf(Invert(), MixUp()), "OneOf: either all ops mix images or none does"),
         (lambda: OneOf(Invert(), weights=(1, 2)), "OneOf: weights: one >= 0 for each op"),
         (lambda: OneOf(Invert(), weights=(-1,)), "OneOf: weights: one >= 0 for each op"),
         (lambda: OneOf(Invert(), weights=(0.0,)), "OneOf: weights: one >= 0 for each op"),
@@ -192,14 +191,28 @@ def test_a_combination_mixes_and_moves_as_its_parts_do():
         (lambda: Sometimes(Policy(Invert())), "Sometimes: takes one or more ops"),
         (lambda: Sometimes(Invert(), min_batch=0), "Sometimes: min_batch must be at least 1"),
         (lambda: Sequential(), "Sequential: takes one or more ops as arguments, got ()"),
-        (lambda: Sequential(MixUp()), "Sequential: ops must not mix images; put them into"),
+        (
+            lambda: Sequential(MixUp()),
+            "Sequential: ops must change images one by one",
+        ),
         (lambda: Scheduled(Invert(), by="step"), 'Scheduled: by must be "progress" or "epoch"'),
         (lambda: Scheduled(Invert(), 0.5, 0.25), "ordered within 0 .. 1 (progress), got (0.5, 0"),
         (lambda: Scheduled(Invert(), stop=5), "start and stop must be ordered within 0 .. 1"),
-        (lambda: Scheduled(Invert(), stop=-5, by="epoch"), "ordered within 0 .. inf (epoch)"),
+        (lambda: Scheduled(Invert(), 5, 2, by="epoch"), "ordered within 0 .. inf (epoch)"),
     ],
 )
 def test_fields_out_of_range_are_refused(make, rule):
     with pytest.raises(PolicyError) as error:
         make()
     assert rule in str(error.value)
+
+
+def test_one_of_may_be_drawn_once_per_batch():
+    """timm switches between MixUp and CutMix so."""
+    op = OneOf(MixUp(lam="batch"), CutMix(lam="batch"), weights=(3, 1), per="batch")
+    added = np.array([mix(op, 8, step=s).mode[:, 1] == MixMode.ADD for s in range(400)])
+    assert (added == added[:, :1]).all()
+    assert stats.binomtest(int(added[:, 0].sum()), 400, 0.75).pvalue > 1e-6
+    assert np.array_equal(mix(op, 8, start=50).mode, mix(op, 8).mode)
+    with pytest.raises(PolicyError, match='OneOf: per: "image" or "batch", got \'row\''):
+        OneOf(MixUp(), per="row")  # type: ignore[arg-type]

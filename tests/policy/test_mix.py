@@ -67,7 +67,8 @@ def test_one_image_alone_is_refused_with_the_cure(kind):
         sample(kind(), 1)
     assert str(error.value) == (
         f"{kind.__name__} needs at least 2 images in the batch, got 1. Set drop_last=True on the "
-        f"DataLoader or use Sometimes({kind.__name__}(...), min_batch=2, p=1.0)."
+        f"DataLoader, use Sometimes({kind.__name__}(...), min_batch=2, p=1.0), or take partners "
+        f'from the data set: {kind.__name__}(pairing="dataset").'
     )
     policy = Policy(Resize((8, 8)), Sometimes(kind(), min_batch=2, p=1.0))
     assert sample(policy, 1).sources()[1].tolist() == [[1.0, 0.0]]
@@ -263,6 +264,102 @@ def test_repeated_augmentation_does_not_pair_an_image_with_its_copy_by_design():
     ],
 )
 def test_fields_out_of_range_are_refused(make, rule):
+    with pytest.raises(PolicyError) as error:
+        make()
+    assert rule in str(error.value)
+
+
+# ------------------------------------------------------------------------- parts of the batch
+
+
+@pytest.mark.parametrize("n", [0, 2, 7, 64])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
+@both
+def test_a_share_of_the_batch_is_exact(kind, share, n):
+    for step in range(5):
+        done = mix(kind(share=share), n, step=step).mode[:, 1] != MixMode.SKIP
+        assert done.sum() == round(share * n)
+
+
+def test_the_share_that_is_mixed_is_drawn_for_each_batch():
+    done = np.array([mix(MixUp(share=0.5), 10, step=s).mode[:, 1] > 0 for s in range(600)])
+    assert len(np.unique(done, axis=0)) > 150
+    assert min(stats.binomtest(int(v), 600, 0.5).pvalue for v in done.sum(axis=0)) > CHANCE
+    assert np.array_equal(mix(MixUp(share=0.5), 10, start=90).mode, mix(MixUp(share=0.5), 10).mode)
+
+
+def test_share_and_chance_hold_together():
+    done = [(mix(MixUp(share=0.5, p=0.5), 40, epoch=e).mode[:, 1] > 0).sum() for e in range(100)]
+    assert max(done) < 20 and stats.binomtest(int(sum(done)), 2000, 0.5).pvalue > CHANCE
+
+
+# ------------------------------------------------------------------------------ other boxes
+
+
+@pytest.mark.parametrize("size_hw", [(200, 100), (17, 11), (1, 1)])
+def test_minmax_draws_both_sides_and_stays_inside(size_hw):
+    step = mix(CutMix(minmax=(0.2, 0.8)), 2000, size_hw)
+    x0, y0, x1, y1 = np.moveaxis(step.rect_px[:, 1].astype(int), -1, 0)
+    for low, high, length in ((y0, y1, size_hw[0]), (x0, x1, size_hw[1])):
+        side = high - low
+        assert side.min() >= max(round(0.2 * length), 1) and side.max() <= max(
+            round(0.8 * length), 1
+        )
+        assert low.min() >= 0 and high.max() <= length
+        if length >= 100:
+            assert (
+                stats.kstest(
+                    (side + np.random.default_rng(0).uniform(-0.5, 0.5, 2000)),
+                    "uniform",
+                    (0.2 * length, 0.6 * length),
+                ).pvalue
+                > CHANCE
+            )
+            at = (low + np.random.default_rng(1).uniform(0, 1, 2000)) / (length - side + 1)
+            assert stats.kstest(at, "uniform").pvalue > CHANCE
+    if size_hw == (200, 100):
+        assert abs(stats.spearmanr(y1 - y0, x1 - x0)[0]) < 0.12  # drawn on their own
+    assert np.array_equal(step.labelled(), step.shares())
+
+
+def test_a_label_may_be_lambda_and_the_check_notices():
+    op, true = CutMix(label="lambda"), CutMix()
+    plan, honest = sample(op, 300), sample(true, 300)
+    lam, *_ = drawn(op, 300, (24, 20))
+    said, seen = plan.sources()[1], honest.sources()[1]
+    assert np.abs(said[:, 0] - lam).max() <= 0.5 / 65536
+    assert (said.sum(axis=1) == 1).all()
+    assert np.array_equal(plan.steps[0].rect_px, honest.steps[0].rect_px)
+    assert np.array_equal(plan.steps[0].shares(), honest.steps[0].shares())
+    assert np.abs(said - seen).max() > 0.1
+    from mixwell.preview import measured_shares
+
+    part = plan[:6]
+    table = np.zeros((6, part.rows))
+    np.add.at(table, (np.arange(6)[:, None], part.sources()[0]), part.sources()[1])
+    assert np.abs(table - measured_shares(part)).max() > 0.01
+
+
+def test_a_label_may_be_lambda_beside_true_ones():
+    plan = sample(OneOf(CutMix(label="lambda"), MixUp()), 60)
+    step = plan.steps[0]
+    assert isinstance(step, Mix) and step.label is not None
+    added = step.mode[:, 1] == MixMode.ADD
+    assert (step.label[added] == -1).all() and (step.label[~added] >= 0).all()
+    assert np.array_equal(plan.sources()[1][added], step.shares()[added])
+
+
+@pytest.mark.parametrize(
+    ("make", "rule"),
+    [
+        (lambda: CutMix(label="box"), 'CutMix: label: "area" or "lambda", got \'box\''),
+        (lambda: CutMix(minmax=(0.8, 0.2)), "CutMix: minmax must be ordered within 0 .. 1"),
+        (lambda: CutMix(minmax=0.3), "CutMix: minmax must be (low, high), got 0.3"),
+        (lambda: CutMix(minmax=(0.2, 0.8), label="lambda"), "minmax draws no lambda to label by"),
+        (lambda: MixUp(share=2), "MixUp: share must lie in 0 .. 1, or be None, got 2"),
+    ],
+)
+def test_more_fields_out_of_range_are_refused(make, rule):
     with pytest.raises(PolicyError) as error:
         make()
     assert rule in str(error.value)

@@ -1,4 +1,4 @@
-"""`pairing="distinct"`: no image meets its own copy, whatever the batch."""
+"""Who is mixed with whom: never a copy of oneself, or by class, whatever the batch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+import mixwell as mw
 from mixwell._errors import PolicyError
 from mixwell._rng import Draws, Keys, batch_derangement
 from mixwell.plan import Mix
@@ -153,3 +155,70 @@ def test_six_rows_of_an_order_with_three_repeats_are_always_enough(start):
     """What the cure above says: twice the repeats."""
     index = np.repeat(np.arange(4), 3)[start : start + 6]
     assert (index[paired(index)] != index).all()
+
+
+# ------------------------------------------------------------------------------------- classes
+
+
+def by_class(pairing: str, classes: list[int], step: int = 0) -> np.ndarray:
+    """Each row's partner, read from a plan of MixUp."""
+    n = len(classes)
+    plan = Policy(MixUp(pairing=pairing)).sample(
+        np.full((n, 2), 4), keys=Keys(np.arange(n), step=step), labels=np.array(classes)
+    )
+    return plan.steps[0].source[:, 1]
+
+
+@pytest.mark.parametrize("step", range(5))
+def test_partners_of_the_same_class(step):
+    classes = [3, 1, 3, 3, 7, 1, 3, 9]
+    other = by_class("same_class", classes, step)
+    assert sorted(other.tolist()) == list(range(8))
+    for row, partner in enumerate(other.tolist()):
+        assert classes[partner] == classes[row]
+        assert (partner == row) == (classes.count(classes[row]) == 1)
+
+
+def test_partners_of_the_same_class_are_uniform():
+    counts = np.zeros((4, 4))
+    for step in range(1200):
+        other = by_class("same_class", [2, 5, 2, 2, 2, 5], step)
+        for a, row in enumerate((0, 2, 3, 4)):
+            counts[a, (0, 2, 3, 4).index(int(other[row]))] += 1
+    assert (np.diag(counts) == 0).all()
+    for row in range(4):
+        assert stats.chisquare(np.delete(counts[row], row)).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("step", range(5))
+def test_partners_of_another_class(step):
+    classes = [0, 0, 0, 1, 1, 2]
+    other = by_class("different_class", classes, step)
+    assert sorted(other.tolist()) == list(range(6))
+    assert all(classes[partner] != classes[row] for row, partner in enumerate(other.tolist()))
+
+
+def test_pairings_by_class_say_what_they_need():
+    with pytest.raises(PolicyError, match="fill at most half of the batch, got class 4 in 3 of 5"):
+        by_class("different_class", [4, 4, 4, 1, 2])
+    for pairing in ("same_class", "different_class"):
+        with pytest.raises(PolicyError, match="needs the images' classes while sampling, got none"):
+            Policy(MixUp(pairing=pairing)).sample(np.full((4, 2), 4), keys=Keys(np.arange(4)))
+    with pytest.raises(PolicyError, match="labels for sampling must be 4 class numbers"):
+        Policy(MixUp()).sample(np.full((4, 2), 4), keys=Keys(np.arange(4)), labels=np.zeros((4, 2)))
+
+
+def test_augment_gives_the_classes():
+    augment = mw.Augment(Policy(CutMix(pairing="same_class")), num_classes=3)
+    images = torch.zeros(6, 3, 8, 8, dtype=torch.uint8)
+    for labels in (torch.tensor([0, 1, 2, 0, 1, 2]), np.array([0, 1, 2, 0, 1, 2])):
+        _, target = augment(images, labels)
+        assert (np.asarray(target).max(axis=1) == 1).all()
+    with pytest.raises(PolicyError, match="needs the images' classes"):
+        augment(images, torch.eye(3).repeat(2, 1))
+
+
+def test_one_image_is_refused_whether_or_not_it_would_be_mixed():
+    for p in (0.001, 1.0):
+        with pytest.raises(PolicyError, match=r'at least 2 images .* MixUp\(pairing="dataset"\)'):
+            Policy(MixUp(p=p)).sample(np.full((1, 2), 4), keys=Keys(np.arange(1)))

@@ -9,7 +9,7 @@ from mixwell.policy import HorizontalFlip, Policy, RandomCrop, RandomResizedCrop
 from mixwell.policy.presets import parse_policy, preset, preset_names, preset_summary
 from tests.policy.cases import sample
 
-NAMES = preset_names()
+NAMES = preset_names("basics")
 
 
 def test_the_presets_are_these():
@@ -50,6 +50,16 @@ def test_the_base_depends_on_the_size():
     assert preset("standard", 224).ops == (RandomResizedCrop((224, 224)), HorizontalFlip())
     assert preset("none", 32) == Policy()
     assert preset("none", 224) == Policy(Resize((224, 224)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_size_it_is_32_px(name):
+    assert preset(name) == parse_policy(name) == preset(name, 32)
+
+
+def test_none_resizes_large_images_and_nothing_else():
+    assert [preset("none", size) for size in (96, (20, 96))] == [Policy(), Policy()]
+    assert preset("none", (20, 97)) == Policy(Resize((20, 97)))
 
 
 @pytest.mark.parametrize("name", NAMES)

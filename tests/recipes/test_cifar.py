@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import struct
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -326,6 +328,28 @@ def test_download_is_read_by_this_reader(tmp_path: Path, monkeypatch: pytest.Mon
     assert_equal_sets(data, TRAIN10, TEST10)
     load_dataset("cifar10", tmp_path, download=True)
     assert asked == ["cifar-10-python.tar.gz"]  # not again when the files are there
+
+
+def test_of_several_processes_one_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ranks ask at once; none may read what another has half unpacked."""
+    calls = []
+
+    def slow(url: str, root: str, filename: str, md5: str) -> None:
+        calls.append(url)
+        folder = Path(root) / "cifar-10-batches-py"
+        write_python(Path(root), python_2_pickle)
+        last = folder / "test_batch"
+        whole = last.read_bytes()
+        last.unlink()
+        time.sleep(0.2)
+        last.write_bytes(whole)
+
+    monkeypatch.setattr(utils, "download_and_extract_archive", slow)
+    with ThreadPoolExecutor(3) as pool:
+        tasks = [pool.submit(load_dataset, "cifar10", tmp_path, download=True) for _ in range(3)]
+        for task in tasks:
+            assert_equal_sets(task.result(), TRAIN10, TEST10)
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("place", [None, "new/folder"])

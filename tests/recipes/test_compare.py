@@ -7,8 +7,10 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import mixwell as mw
 from mixwell.recipes import compare as module
@@ -258,6 +260,19 @@ def test_json_and_csv_agree(finished):
     assert saved["environment"]["torch"] == torch.__version__
 
 
+def test_page_lists_every_run(finished):
+    text = (finished.out / "report.html").read_text()
+    first = finished.rows[0]
+    cells = [
+        *("none", "0", f"{first['test_accuracy']:.2%}", f"{first['train_accuracy']:.2%}"),
+        *(f"{first['mixed_accuracy']:.2%}", f"{first['train_loss']:.4f}"),
+        *(f"{first['images_per_second']:,.0f}", f"{first['seconds']:.1f}"),
+        *(first["initial_digest"][:8], first["order_digest"][:8]),
+    ]
+    assert "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>" in text
+    assert text.count(f"<td>{first['order_digest'][:8]}</td>") == 3
+
+
 class _Links(HTMLParser):
     """Collects everything that a page would load, and checks that its tags are closed."""
 
@@ -329,6 +344,8 @@ def test_one_seed_claims_nothing(tmp_path):
     text = (tmp_path / "report.md").read_text()
     assert "(no interval)" in text
     assert "n = 1 seed: there are no intervals" in text
+    assert "digits-net (26,266 parameters), 1 epoch, batch 16" in text
+    assert ", 1 epoch, n = 1 seed, paired with none." in (tmp_path / "report.html").read_text()
     assert "±" not in text
     assert alone.summaries[1].difference.low is None
 
@@ -338,3 +355,35 @@ def test_report_says_how_little_data_was_used(finished):
     assert "3 % of the set on purpose" in text
     assert "355 test images, so one image is 0.28 points" in text
     assert "n = 2 seeds" in text
+
+
+def test_report_says_how_class_folders_were_split(tmp_path, finished):
+    for i, name in enumerate("ab" * 5):
+        (tmp_path / "images" / name).mkdir(parents=True, exist_ok=True)
+        pixels = np.full((8, 8, 3), i, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / name / f"{i}.png")
+    images = {"data": "folder", "data_dir": tmp_path / "images", "image_size": 8, "num_workers": 0}
+    images |= {"model": "digits-net", "train_fraction": None, "epochs": 1}
+    split = compare(settings(tmp_path / "run", policies=("none",), seeds=(0,), **images))
+    said = f"{tmp_path / 'images'} has no train/ and val/: every fifth image of each class"
+    assert split.split.startswith(said)
+    for name in ("report.md", "report.html", "results.json"):
+        assert said in (split.out / name).read_text()
+    assert json.loads((split.out / "results.json").read_text())["test_images"] == 2
+    assert finished.split == "" and "no train/" not in (finished.out / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("count", "data", "folder", "title"),
+    [
+        (1, "digits", None, "1 policy on digits"),
+        (3, "digits", None, "3 policies on digits"),
+        (2, "folder", "my photos", "2 policies on my photos"),
+        (2, "cifar10", "anywhere", "2 policies on cifar10"),
+    ],
+)
+def test_the_title_counts_and_names_the_data(finished, tmp_path, count, data, folder, title):
+    where = None if folder is None else tmp_path / folder
+    config = replace(finished.config, data=data, data_dir=where)
+    several = finished.candidates[:1] * count
+    assert report.title(replace(finished, config=config, candidates=several)) == title

@@ -15,9 +15,10 @@ from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Mix, MixMode
 from mixwell.render import render
 from tests.oracles import mixing as oracle
+from tests.plan.strategies import masked, weight_of
 from tests.render.plans import levels, mix
 
-SKIP, PASTE, ADD = MixMode
+SKIP, PASTE, ADD, MASK, UNMASK = MixMode
 TOP = {"uint8": 255, "uint16": 65535}
 
 
@@ -26,7 +27,7 @@ def entries(step: Mix, b: int) -> list[tuple]:
         (
             int(step.source[b, s]),
             int(step.mode[b, s]),
-            float(step.weight[b, s]),
+            weight_of(step, b, s),
             tuple(step.rect_px[b, s].tolist()),
             tuple(step.offset_px[b, s].tolist()),
         )
@@ -67,6 +68,12 @@ def rectangle(draw, height: int, width: int) -> tuple[int, int, int, int]:
 WEIGHT = st.floats(0, 1, width=32)
 
 
+def with_masks(draw, step: Mix) -> Mix:
+    """Weights of masked sources become 1, and their rows get masks."""
+    step.weight[step.masked] = 1.0
+    return masked(step, draw(st.integers(0, 9999))).tidy()
+
+
 @st.composite
 def alike(draw) -> Mix:
     """Outputs of one size, nothing moved."""
@@ -83,7 +90,7 @@ def alike(draw) -> Mix:
         ]
         for _ in range(2)
     ]
-    return mix((5, 7), *outputs, fill=draw(st.sampled_from([0, 9, 128.5])))
+    return with_masks(draw, mix((5, 7), *outputs, fill=draw(st.sampled_from([0, 9, 128.5]))))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
@@ -112,7 +119,7 @@ def ragged(draw) -> Mix:
             mode = draw(st.sampled_from(MixMode))
             made.append((source, mode, draw(WEIGHT), rect, (dx, dy)))
         outputs.append(made)
-    return mix(canvases, *outputs, fill=draw(st.sampled_from([0, 200])))
+    return with_masks(draw, mix(canvases, *outputs, fill=draw(st.sampled_from([0, 200]))))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
@@ -158,6 +165,42 @@ def test_mixup_and_cutmix_as_they_are_meant():
     want = images[1].clone()
     want[:, 0:2, 1:3] = images[0][:, 0:2, 1:3]
     assert torch.equal(out[1], want)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_masks_on_any_layout_and_number_of_channels(dtype):
+    """Every channel is mixed by the same mask; strides do not matter."""
+    step = masked(
+        mix(
+            (4, 6),
+            *[
+                [(i, MASK, 1.0, (0, 0, 6, 4), (0, 0)), (1 - i, UNMASK, 1.0, (0, 0, 6, 4), (0, 0))]
+                for i in (0, 1)
+            ],
+        ),
+        seed=1,
+    )
+    assert step.mask is not None
+    images = levels((2, 5, 4, 6), dtype=np.uint8 if dtype == torch.uint8 else np.float32)
+    plan = Plan(np.full((2, 2), (4, 6)), (step,))
+    m = torch.from_numpy(step.mask.astype(np.float64))[:, None] / 32768
+    want = images.double() * m + images.flip(0).double() * (1 - m)
+    for given_images in (images, images.to(memory_format=torch.channels_last), images.unbind()):
+        out = render(given_images, plan, stack=True)
+        if dtype == torch.uint8:
+            assert torch.equal(out, want.round().to(torch.uint8))  # torch.round is half to even
+        else:
+            torch.testing.assert_close(out.double(), want, rtol=0, atol=2e-7)
+
+
+def test_many_small_rectangles_are_as_few():
+    """More than a few sources are drawn one by one; SKIPs added to a mix change nothing."""
+    images = levels((4, 3, 8, 8))
+    corners = [(0, 0), (4, 0), (0, 4), (4, 4)]
+    tiles = [(i, PASTE, 1.0, (x, y, x + 4, y + 4), (0, 0)) for i, (x, y) in enumerate(corners)]
+    step = mix((8, 8), tiles, [(1, ADD, 0.3, (0, 0, 8, 8), (0, 0)), *tiles[1:]])
+    few, many = (render(images, Plan(np.full((4, 2), 8), (s,))) for s in (step, step.padded(40)))
+    assert torch.equal(few, many)
 
 
 def test_halves_round_to_even():

@@ -10,6 +10,7 @@ from mixwell.cli import console
 from mixwell.recipes.data import dataset_names
 from mixwell.recipes.data.cifar_names import CIFAR10_CLASSES, CIFAR100_CLASSES
 from mixwell.recipes.data.folder import is_unsplit, split_note
+from mixwell.recipes.progress import first_process
 
 _MARKS = {
     "cifar10": ("data_batch_1", "data_batch_1.bin", "data_batch_1.webp"),
@@ -60,7 +61,7 @@ def resolve_data(
 
 def tell_split(data: str, data_dir: Path | None) -> None:
     """Say in one line that a folder is divided into training and test images, where it is."""
-    if data == "folder" and data_dir is not None and is_unsplit(data_dir):
+    if data == "folder" and data_dir is not None and is_unsplit(data_dir) and first_process():
         console.standard().print(split_note(data_dir), markup=False, soft_wrap=True)
 
 

@@ -11,6 +11,7 @@ from mixwell.cli.data_argument import resolve_data, tell_split
 from mixwell.cli.options import DATA, config_of, options_of
 from mixwell.recipes.classify import ClassifyConfig
 from mixwell.recipes.classify import classify as run
+from mixwell.recipes.progress import first_process
 
 if TYPE_CHECKING:
     from mixwell.recipes.loop import Result
@@ -30,7 +31,7 @@ def classify(*, options: Annotated[Options, Parameter(name="*")] = _DEFAULTS) ->
     config = config_of(ClassifyConfig, options, data=data, data_dir=data_dir)
     with console.keeping(config.out or "runs"):
         result = run(config)
-    if not config.quiet:
+    if not config.quiet and first_process():
         _tell(result)
     if result.interrupted:
         return console.kept(config.out or "runs")

@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from mixwell._errors import PlanError
-from mixwell.plan.steps import PARAMS, Code, Edit, EraseUnits, EraseValue, Interp, Mix, MixMode
+from mixwell.plan import geometry
+from mixwell.plan.steps import (
+    MASK_ONE,
+    PARAMS,
+    WARPS,
+    Code,
+    Edit,
+    EraseUnits,
+    EraseValue,
+    Interp,
+    Mix,
+    MixMode,
+)
 
 COORDINATE_LIMIT = 2**30
 """Warped coordinates must stay below this many pixels, so that fixed point cannot overflow."""
@@ -81,16 +93,16 @@ def _check_edit(name: str, step: Edit, in_hw: np.ndarray) -> None:
     _refuse(~np.isfinite(step.fill), step.fill, name, "fill must be finite")
     _check_sides(f"{name}: size_hw", step.size_hw)
     before = np.concatenate([in_hw[:, None], step.size_hw[:, :-1]], axis=1)
-    moves = np.isin(step.code, (Code.WARP, Code.RESIZE))
+    moves = np.isin(step.code, (*WARPS, Code.RESIZE))
     stray = (step.size_hw != before).any(axis=2) & ~moves
-    _refuse(stray, step.code, name, "only WARP and RESIZE may change the size")
-    _check_warps(name, step)
+    _refuse(stray, step.code, name, "only warps and RESIZE may change the size")
+    _check_warps(name, step, before)
     _check_boxes(name, step, before)
     _check_tone(name, step)
 
 
-def _check_warps(name: str, step: Edit) -> None:
-    warps = np.isin(step.code, (Code.WARP, Code.CLIP))
+def _check_warps(name: str, step: Edit, before: np.ndarray) -> None:
+    warps = np.isin(step.code, (*WARPS, Code.CLIP))
     matrix = step.param[..., :9].reshape(*step.code.shape, 3, 3)
     h, w = step.size_hw[..., 0], step.size_hw[..., 1]
     corners = np.stack([np.zeros_like(w), w]), np.stack([np.zeros_like(h), h])
@@ -108,6 +120,24 @@ def _check_warps(name: str, step: Edit) -> None:
     ]
     behind = warps & (np.min(scale, axis=0) <= 1e-3)
     _refuse(behind, step.code, name, "a perspective must keep the whole output before the camera")
+    bent = np.isin(step.code, (Code.PIL_WARP, Code.TV_WARP)) & ~geometry.is_affine(matrix)
+    _refuse(bent, step.code, name, "PIL_WARP and TV_WARP must be affine")
+    cubic = (step.code == Code.TV_WARP) & (step.interp == Interp.BICUBIC)
+    _refuse(cubic, step.code, name, "TV_WARP is nearest or bilinear, as torchvision's tensors")
+    _check_centred(name, step, before)
+
+
+def _check_centred(name: str, step: Edit, before: np.ndarray) -> None:
+    """Pixels follow a TV_WARP's translation about the centre, targets that about the corner."""
+    tensor, p = step.code == Code.TV_WARP, step.param
+    half_in, half_out = before[..., ::-1] / 2.0, step.size_hw[..., ::-1] / 2.0
+    linear = p[..., [0, 1, 3, 4]].reshape(*step.code.shape, 2, 2)
+    turned = (linear @ half_out[..., None])[..., 0]
+    apart = np.abs(p[..., [9, 10]] - (p[..., [2, 5]] + turned - half_in)).max(-1)
+    wide = 1.0 + half_in.max(-1) + np.abs(turned).max(-1) + np.abs(p[..., [2, 5]]).max(-1)
+    _refuse(tensor & (apart > 1e-6 * wide), step.code, name, "a TV_WARP's translations disagree")
+    odd = tensor & ~np.isin(p[..., 11], (0, 1))
+    _refuse(odd, p[..., 11], name, "a TV_WARP's parameter 11 must be 0 or 1")
 
 
 def _check_boxes(name: str, step: Edit, before: np.ndarray) -> None:
@@ -130,17 +160,22 @@ def _check_boxes(name: str, step: Edit, before: np.ndarray) -> None:
 def _check_tone(name: str, step: Edit) -> None:
     first, second = step.param[..., 0], step.param[..., 1]
     for codes, low, high in (
-        ((Code.BRIGHTNESS, Code.CONTRAST, Code.SATURATION), 0, 1e4),
+        ((Code.BRIGHTNESS, Code.CONTRAST, Code.SATURATION, Code.PIL_CONTRAST), 0, 1e4),
+        ((Code.TV_BRIGHTNESS, Code.TV_CONTRAST, Code.TV_SATURATION, Code.TV_SHARPNESS), 0, 1e4),
         ((Code.SHARPNESS,), -1e4, 1e4),
         ((Code.HUE,), -0.5, 0.5),
         ((Code.POSTERIZE,), 0, 8),
         ((Code.SOLARIZE,), 0, 256),
+        ((Code.SOLARIZE_ADD,), 0, 255),
+        ((Code.PIL_BLUR,), 0, 1e3),
         ((Code.BLUR,), 1e-3, 1e3),
         ((Code.NOISE,), 0, 10),
     ):
         bad = np.isin(step.code, codes) & ~((first >= low) & (first <= high))
         labels = "/".join(c.name for c in codes)
         _refuse(bad, first, name, f"{labels} needs a parameter in {low} .. {high}")
+    bad = (step.code == Code.SOLARIZE_ADD) & ~((second >= 0) & (second <= 256))
+    _refuse(bad, second, name, "SOLARIZE_ADD needs a threshold in 0 .. 256")
     bad = (step.code == Code.BLUR) & ((second % 2 != 1) | (second < 1) | (second > 255))
     _refuse(bad, second, name, "BLUR needs an odd kernel size, 1 .. 255")
 
@@ -169,6 +204,8 @@ def _check_mix(name: str, step: Mix, in_hw: np.ndarray) -> None:
     out = (x0 < 0) | (y0 < 0) | (x1 > w) | (y1 > h)
     _refuse(used & out, step.mode, name, "a rectangle must lie inside the canvas")
     dx, dy = np.moveaxis(step.offset_px, -1, 0)
+    _check_mask(name, step)
+    _check_label(name, step)
     rows_hw = in_hw[step.source]
     out = (x0 - dx < 0) | (y0 - dy < 0) | (x1 - dx > rows_hw[..., 1]) | (y1 - dy > rows_hw[..., 0])
     _refuse(
@@ -176,4 +213,49 @@ def _check_mix(name: str, step: Mix, in_hw: np.ndarray) -> None:
         step.mode,
         name,
         "a rectangle must lie inside its source",
+    )
+
+
+def _check_mask(name: str, step: Mix) -> None:
+    need = np.asarray(step.masked.any(axis=1))
+    if step.mask is None:
+        _refuse(need[:, None] & step.masked, step.mode, name, "MASK and UNMASK need a mask")
+        return
+    if not need.any():
+        raise PlanError(f"{name}: a mask without MASK or UNMASK must be None. Use Mix.tidy().")
+    shape = (step.rows, *step.canvas_hw[need].max(axis=0).tolist())
+    if step.mask.dtype != np.uint16 or step.mask.shape != shape:
+        found = f"{step.mask.dtype} {step.mask.shape}"
+        raise PlanError(f"{name}: mask must be uint16 {shape}, got {found}. Use Mix.tidy().")
+    _refuse(step.mask > MASK_ONE, step.mask, name, f"masks must lie in 0 .. {MASK_ONE}")
+    faint = step.masked & (step.weight != 1)
+    _refuse(faint, step.weight, name, "MASK and UNMASK need weight 1")
+    size_hw = np.where(need[:, None], step.canvas_hw, 0)
+    if (size_hw == shape[1:]).all():
+        return
+    in_y = np.arange(shape[1]) < size_hw[:, :1]
+    in_x = np.arange(shape[2]) < size_hw[:, 1:]
+    stray = (step.mask != 0) & ~(in_y[:, :, None] & in_x[:, None, :])
+    _refuse(stray, step.mask, name, "a mask must be 0 outside the canvas, and where none is used")
+
+
+def _check_label(name: str, step: Mix) -> None:
+    if step.label is None:
+        return
+    if step.label.dtype != np.float32 or step.label.shape != step.source.shape:
+        found = f"{step.label.dtype} {step.label.shape}"
+        raise PlanError(f"{name}: label must be float32 {step.source.shape}, got {found}.")
+    label = step.label.astype(np.float64)
+    free = np.asarray((label == -1).all(axis=1))
+    idle = (step.mode == MixMode.SKIP) & (label != 0)
+    bad = (
+        idle
+        | ~((label >= 0) & (label <= 1))
+        | (np.abs(label.sum(axis=1, keepdims=True) - 1) > 1e-6)
+    )
+    _refuse(
+        bad & ~free[:, None],
+        step.label,
+        name,
+        "a row's labels must sum to 1, with 0 for SKIP, or be -1, every one",
     )

@@ -46,6 +46,11 @@ class Plan:
         object.__setattr__(self, "inputs", np.array(inputs, np.int64))
         object.__setattr__(self, "steps", tuple(self.steps))
         check_plan(self.in_hw, self.inputs, self.steps)
+        if self.keys is not None and len(self.keys) != len(self):
+            raise PlanError(
+                f"Plan.keys must have a row for each of the {len(self)} outputs, got "
+                f"{len(self.keys)}."
+            )
 
     def __len__(self) -> int:
         """Number of outputs, B."""
@@ -69,10 +74,11 @@ class Plan:
         return sizes
 
     def sources(self) -> tuple[np.ndarray, np.ndarray]:
-        """Which input rows each output shows, and by which share.
+        """Which input rows each output shows, and by which share: what labels say.
 
-        Exact through chained mixes (see `plan.shares`). Rows of the result sum to 1, except for an
-        output that shows nothing but fill, whose shares are 0.
+        Exact through chained mixes (see `plan.shares`), and true unless a `Mix.label` says
+        otherwise. Rows of the result sum to 1, except for an output that shows nothing but fill,
+        whose shares are 0.
 
         Returns:
             rows int64 [B, S] and shares float64 [B, S]; unused places have share 0.
@@ -83,20 +89,16 @@ class Plan:
 
     def take(self, outputs: Sequence[int] | np.ndarray | slice) -> Plan:
         """The plan of some outputs; input rows that they do not need are left out."""
+        from mixwell.plan.shares import part_of
+
         needed = np.arange(len(self))[outputs]
         keys = self.keys.take(needed) if self.keys is not None else None
-        steps: list[Edit | Mix] = []
-        for step in reversed(self.steps):
-            step = step.take(needed)
-            if isinstance(step, Mix):
-                needed, place = np.unique(step.source, return_inverse=True)
-                step = replace(step, source=place.reshape(step.source.shape).astype(np.int32))
-            steps.append(step)
+        needed, steps = part_of(self.steps, needed)
         return replace(
             self,
             in_hw=self.in_hw[needed],
             inputs=self.inputs[needed],
-            steps=tuple(reversed(steps)),
+            steps=steps,
             keys=keys,
         )
 
@@ -154,7 +156,9 @@ class Plan:
         yield "inputs", self.inputs
         for i, step in enumerate(self.steps):
             for f in fields(step):
-                yield f"{i}.{type(step).__name__}.{f.name}", getattr(step, f.name)
+                array = getattr(step, f.name)
+                if array is not None:
+                    yield f"{i}.{type(step).__name__}.{f.name}", array
 
     def digest(self) -> str:
         """A fingerprint of all arrays; equal digests mean equal work (on one machine)."""

@@ -18,6 +18,19 @@ matrix maps a point of the output to the point of the input it shows (`dst_to_sr
 | NOISE        | 0 standard deviation as a fraction of the full range                   |
 | ERASE        | 0..3 rectangle x0 y0 x1 y1 px, 4 `EraseValue`, 5 `EraseUnits`           |
 
+Codes of profiles do what one library does, to the last bit; they are never fused. `PIL_` is Pillow,
+`TV_` torchvision's tensor path; where a library does what a native code does, it has no code.
+
+| code         | param                                                                  |
+| ------------ | ---------------------------------------------------------------------- |
+| PIL_WARP     | 0..8 `dst_to_src`, affine                                              |
+| TV_WARP      | 0..8 `dst_to_src`, affine; 9..10 its translation about the image's centre; |
+|              | 11: 1 if no fill was given (zeros are then blended in at the border)   |
+| PIL_CONTRAST, TV_BRIGHTNESS, TV_CONTRAST, TV_SATURATION, TV_SHARPNESS | 0 factor      |
+| TV_AUTOCONTRAST | none                                                                |
+| SOLARIZE_ADD | 0 levels added (8-bit scale) to those below 1, a threshold             |
+| PIL_BLUR     | 0 radius px of Pillow's GaussianBlur                                   |
+
 `CLIP` is what fusing leaves behind: output points that fall outside an intermediate canvas take the
 fill of the warp that looked there.
 """
@@ -26,14 +39,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
+
+from mixwell.plan.cover import Cover, cell_sums, cover
+from mixwell.plan.merge import merged
 
 PARAMS = 12
 """Number of float64 parameters in each slot."""
 
 WEIGHT_ONE = 1 << 16
 """Mixing weights are whole multiples of 1 / WEIGHT_ONE, for pixels and for labels alike."""
+
+MASK_ONE = 1 << 15
+"""Masks are whole multiples of 1 / MASK_ONE: half of WEIGHT_ONE, so that one fits in uint16."""
 
 
 class Code(IntEnum):
@@ -43,6 +64,8 @@ class Code(IntEnum):
     WARP = 1
     RESIZE = 2
     CLIP = 3
+    PIL_WARP = 4
+    TV_WARP = 5
     BRIGHTNESS = 10
     CONTRAST = 11
     SATURATION = 12
@@ -57,9 +80,20 @@ class Code(IntEnum):
     BLUR = 30
     NOISE = 31
     ERASE = 32
+    PIL_CONTRAST = 40
+    SOLARIZE_ADD = 41
+    PIL_BLUR = 42
+    TV_BRIGHTNESS = 50
+    TV_CONTRAST = 51
+    TV_SATURATION = 52
+    TV_SHARPNESS = 53
+    TV_AUTOCONTRAST = 54
 
 
-GEOMETRIC = (Code.WARP, Code.RESIZE, Code.CLIP)
+WARPS = (Code.WARP, Code.PIL_WARP, Code.TV_WARP)
+"""Codes whose parameters 0..8 are `dst_to_src` and whose slot may have a new size."""
+
+GEOMETRIC = (*WARPS, Code.RESIZE, Code.CLIP)
 """Codes that move pixels."""
 
 
@@ -92,6 +126,8 @@ class MixMode(IntEnum):
     SKIP = 0
     PASTE = 1
     ADD = 2
+    MASK = 3  # ADD with the row's mask as weight
+    UNMASK = 4  # ADD with one minus the mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,17 +215,23 @@ class Mix:
     """N rows become B: how rows combine on a canvas.
 
     The canvas starts at `fill`; sources are drawn in order. PASTE replaces what is inside its
-    rectangle; ADD adds weight times pixel inside its rectangle. The source pixel shown at canvas
-    point (x, y) is (x, y) - offset. Nothing is resampled.
+    rectangle; ADD adds weight times pixel inside its rectangle; MASK and UNMASK add pixels weighted
+    by the row's mask m, or by 1 - m. The source pixel shown at canvas point (x, y) is
+    (x, y) - offset. Nothing is resampled.
 
     Attributes:
         source: int32 [B, S], rows of the step's input.
         mode: uint8 [B, S], see `MixMode`.
-        weight: float32 [B, S], 0 .. 1; used rounded to 1/65536.
+        weight: float32 [B, S], 0 .. 1; used rounded to 1/65536; 1 for MASK and UNMASK.
         rect_px: int32 [B, S, 4], x0 y0 x1 y1 on the canvas.
         offset_px: int32 [B, S, 2], x and y.
         canvas_hw: int32 [B, 2].
         fill: float32 [B, 4], in the image's units.
+        mask: uint16 [B, H, W] in 1/32768, H x W the largest canvas of the rows that have a MASK or
+            UNMASK, 0 in other rows and outside the canvas; None where no row has one.
+        label: float32 [B, S], what labels say instead of what is seen, a row summing to 1, or -1
+            in a row whose labels are true; None where all are. Wrong on purpose: it serves to copy
+            what other libraries do, and `preview --check` reports it.
     """
 
     source: np.ndarray
@@ -199,6 +241,8 @@ class Mix:
     offset_px: np.ndarray
     canvas_hw: np.ndarray
     fill: np.ndarray
+    mask: np.ndarray | None = None
+    label: np.ndarray | None = None
 
     @classmethod
     def identity(cls, size_hw: np.ndarray, sources: int = 2) -> Mix:
@@ -223,63 +267,104 @@ class Mix:
         """Sizes of the outputs, int32 [B, 2]."""
         return self.canvas_hw
 
+    @property
+    def masked(self) -> np.ndarray:
+        """bool [B, S]: sources that are drawn through the mask."""
+        return (self.mode == MixMode.MASK) | (self.mode == MixMode.UNMASK)
+
     def take(self, rows: np.ndarray) -> Mix:
         """The same mix for some of the outputs; `source` still counts in all input rows."""
-        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+        arrays: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        taken: dict[str, Any] = {k: v if v is None else v[rows] for k, v in arrays.items()}
+        return Mix(**taken).tidy()
+
+    def tidy(self) -> Mix:
+        """The same mix with mask and label as small as can be, so that equal work looks equal."""
+        mask, label = self.mask, self.label
+        if mask is not None:
+            need = self.masked.any(axis=1)
+            h, w = self.canvas_hw[need].max(axis=0, initial=0)
+            mask = np.ascontiguousarray(mask[:, :h, :w]) if need.any() else None
+        if label is not None and not (label >= 0).any():
+            label = None
+        return replace(self, mask=mask, label=label)
 
     @staticmethod
     def stack(mixes: list[Mix]) -> Mix:
         """One mix whose outputs are those of the given ones, sources padded with SKIP."""
         most = max(m.source.shape[1] for m in mixes)
-        return _joined([m.padded(most) for m in mixes], axis=0)
+        mixes = [m.padded(most) for m in mixes]
+        edges = np.cumsum([0] + [m.rows for m in mixes]).tolist()
+        places = [np.arange(a, b) for a, b in pairwise(edges)]
+        parts = [(m, np.arange(m.rows), at) for m, at in zip(mixes, places, strict=True)]
+        return merged(parts, edges[-1])
 
     def padded(self, sources: int) -> Mix:
         """The same mix with SKIP sources appended."""
         more = sources - self.source.shape[1]
+        if more == 0:
+            return self
 
         def grow(array: np.ndarray) -> np.ndarray:
             return np.pad(array, [(0, 0), (0, more)] + [(0, 0)] * (array.ndim - 2))
 
         wide = ("source", "mode", "weight", "rect_px", "offset_px")
-        return replace(self, **{name: grow(getattr(self, name)) for name in wide})
+        label = self.label
+        if label is not None:
+            label = np.where(label[:, :1] < 0, np.float32(-1), grow(label))
+        return replace(self, **{name: grow(getattr(self, name)) for name in wide}, label=label)
 
     def units(self) -> np.ndarray:
-        """int64 [B, S]: the whole weights in 1/65536 that both pixels and labels use."""
+        """int64 [B, S]: the whole weights in 1/65536 that both pixels and labels use; a mask,
+        where there is one, multiplies them."""
         units = np.rint(self.weight.astype(np.float64) * WEIGHT_ONE).astype(np.int64)
         units = np.where(self.mode == MixMode.PASTE, WEIGHT_ONE, units)
         return np.where(self.mode == MixMode.SKIP, 0, units)
 
-    def visible_px(self) -> np.ndarray:
-        """int64 [B, S]: pixels in which each source counts, later pastes taken away.
+    def cover(self) -> Cover:
+        """Where each source counts, in cells."""
+        used, paste = self.mode != MixMode.SKIP, self.mode == MixMode.PASTE
+        return cover(self.rect_px, used, paste, self.canvas_hw)
 
-        The rectangles' edges cut the canvas into at most (2S - 1)² cells; in each cell a source
-        counts when its rectangle covers it and no later PASTE does.
-        """
-        edges = self.rows, 2 * self.source.shape[1]
-        xs = np.sort(self.rect_px[..., [0, 2]].reshape(edges), axis=1).astype(np.int64)
-        ys = np.sort(self.rect_px[..., [1, 3]].reshape(edges), axis=1).astype(np.int64)
-        in_x = _covers(self.rect_px[..., 0], self.rect_px[..., 2], xs)
-        in_y = _covers(self.rect_px[..., 1], self.rect_px[..., 3], ys)
-        inside = in_y[:, :, :, None] & in_x[:, :, None, :]
-        inside &= (self.mode != MixMode.SKIP)[:, :, None, None]
-        paste = inside & (self.mode == MixMode.PASTE)[:, :, None, None]
-        later = np.flip(np.maximum.accumulate(np.flip(paste, 1), axis=1), 1)
-        later = np.concatenate([later[:, 1:], np.zeros_like(later[:, :1])], axis=1)
-        areas = np.diff(ys, axis=1)[:, :, None] * np.diff(xs, axis=1)[:, None, :]
-        return ((inside & ~later) * areas[:, None]).sum(axis=(2, 3))
+    def visible_px(self) -> np.ndarray:
+        """int64 [B, S]: pixels in which each source counts, later pastes taken away."""
+        cells = self.cover()
+        return (cells.seen * cells.areas[:, None]).sum(axis=(2, 3))
+
+    def mass(self) -> np.ndarray:
+        """int64 [B, S]: the sum of each source's final coefficients in 1/65536."""
+        cells = self.cover()
+        areas = cells.areas
+        mass = (cells.seen * areas[:, None]).sum(axis=(2, 3)) * self.units()
+        rows = np.flatnonzero(self.masked.any(axis=1))
+        if self.mask is None or not len(rows):
+            return mass
+        through = 2 * cell_sums(self.mask[rows], cells.ys[rows], cells.xs[rows])
+        past = WEIGHT_ONE * areas[rows] - through
+        for mode, cell in ((MixMode.MASK, through), (MixMode.UNMASK, past)):
+            found = (cells.seen[rows] * cell[:, None]).sum(axis=(2, 3))
+            mass[rows] = np.where(self.mode[rows] == mode, found, mass[rows])
+        return mass
 
     def shares(self) -> np.ndarray:
         """float64 [B, S]: the part of the canvas's content that comes from each source.
 
         The mean over the canvas of each source's final coefficient, divided by the sum over the
-        sources: what the label must say. A canvas of fill alone gives zeros.
+        sources: what a true label says. A canvas of fill alone gives zeros.
         """
-        mass = self.visible_px() * self.units()
+        mass = self.mass()
         total = mass.sum(axis=1, keepdims=True)
         return mass / np.maximum(total, 1)
 
+    def labelled(self) -> np.ndarray:
+        """float64 [B, S]: what labels say: `label` where it is given, else `shares`."""
+        shares = self.shares()
+        if self.label is None:
+            return shares
+        return np.where(self.label < 0, shares, self.label.astype(np.float64))
 
-def select(choices: list, pick: np.ndarray):
+
+def select(choices: list, pick: np.ndarray) -> Any:
     """Row by row from one of several steps of a kind: row n from choices[pick[n]].
 
     Args:
@@ -290,6 +375,9 @@ def select(choices: list, pick: np.ndarray):
     width = max(_width(c) for c in choices)
     padded = [c.padded(width) for c in choices]
     rows = np.arange(len(pick))
+    if kind is Mix:
+        chosen = [rows[pick == i] for i in range(len(choices))]
+        return merged([(c, at, at) for c, at in zip(padded, chosen, strict=True)], len(pick))
     picked = {
         f.name: np.stack([getattr(c, f.name) for c in padded])[pick, rows] for f in fields(kind)
     }
@@ -300,16 +388,10 @@ def _width(step: Edit | Mix) -> int:
     return step.slots if isinstance(step, Edit) else step.source.shape[1]
 
 
-def _joined(steps: list, axis: int):
-    kind = type(steps[0])
-    return kind(
+def _joined(steps: list[Edit], axis: int) -> Edit:
+    return Edit(
         **{
             f.name: np.concatenate([getattr(s, f.name) for s in steps], axis=axis)
-            for f in fields(kind)
+            for f in fields(Edit)
         }
     )
-
-
-def _covers(low: np.ndarray, high: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """bool [B, S, E - 1]: does the span [low, high) cover the cell between two edges?"""
-    return (low[..., None] <= edges[:, None, :-1]) & (edges[:, None, 1:] <= high[..., None])

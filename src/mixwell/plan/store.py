@@ -6,7 +6,7 @@ import json
 import struct
 import zipfile
 import zlib
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,8 @@ from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Edit, Mix
 
 FORMAT = "mixwell-plan"
-VERSION = 1
+VERSION = 2
+"""Version 1 had no masks and no labels in a `Mix`; it is still read."""
 _KINDS = {"Edit": Edit, "Mix": Mix}
 
 
@@ -26,7 +27,7 @@ def save(plan: Plan, path: Path) -> None:
     keys = plan.keys
     who = None
     if keys is not None:
-        who = {name: getattr(keys, name) for name in ("epoch", "step", "rank")}
+        who = {name: getattr(keys, name) for name in ("epoch", "step", "rank", "epochs")}
     header = {
         "format": FORMAT,
         "version": VERSION,
@@ -53,9 +54,9 @@ def load(path: Path) -> Plan:
         PlanError: not a plan file, a newer version, or contents that differ from their digest.
     """
     header, arrays = _read(path)
-    if header.get("format") != FORMAT or header.get("version") != VERSION:
+    if header.get("format") != FORMAT or header.get("version") not in range(1, VERSION + 1):
         found = f"{header.get('format')} version {header.get('version')}"
-        raise PlanError(f"{path}: expected {FORMAT} version {VERSION}, found {found}.")
+        raise PlanError(f"{path}: expected {FORMAT} up to version {VERSION}, found {found}.")
     try:
         plan = _assemble(header, arrays)
         intact = plan.digest() == header["digest"]
@@ -105,7 +106,10 @@ def _assemble(header: dict, arrays: dict[str, np.ndarray]) -> Plan:
         if name not in _KINDS:
             raise PlanError(f"unknown kind of step {name!r}.")
         kind = _KINDS[name]
-        steps.append(kind(**{f.name: arrays[f"{i}.{name}.{f.name}"] for f in fields(kind)}))
+        held = {f.name: f"{i}.{name}.{f.name}" for f in fields(kind)}
+        needed = {f.name for f in fields(kind) if f.default is MISSING}
+        there = {k: at for k, at in held.items() if k in needed or at in arrays}
+        steps.append(kind(**{k: arrays[at] for k, at in there.items()}))
     keys = header["keys"]
     if keys is not None:
         progress = arrays.get("keys.progress")

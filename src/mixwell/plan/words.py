@@ -57,10 +57,12 @@ def describe(plan: Plan, output: int) -> str:
 
 
 def mix_kind(step: Mix, row: int) -> str:
-    """Names a row of a mix by what it does: `kept`, `mixup`, `cutmix`, or `mix of S`."""
+    """Names a row of a mix by what it does: `kept`, `mixup`, `mask mix`, `cutmix`, `mix of S`."""
     used = _shown(step, row)
     if len(used) == 1:
         return "kept"
+    if step.masked[row, used].any():
+        return "mask mix"
     if all(step.mode[row, s] == MixMode.ADD and step.units()[row, s] < WEIGHT_ONE for s in used):
         return "mixup"
     return "cutmix" if len(used) == 2 else f"mix of {len(used)}"
@@ -69,7 +71,7 @@ def mix_kind(step: Mix, row: int) -> str:
 def _shown(step: Mix, row: int) -> list[int]:
     """The places of the sources that show in a row of a mix."""
     one = step.take(np.array([row]))
-    return np.flatnonzero((one.units() * one.visible_px())[0]).tolist()
+    return np.flatnonzero(one.mass()[0]).tolist()
 
 
 def _sizes(size_hw: np.ndarray) -> str:
@@ -83,10 +85,11 @@ def _sizes(size_hw: np.ndarray) -> str:
 def _slot_words(edit: Edit, row: int, slot: int) -> str:
     code, p = Code(edit.code[row, slot]), edit.param[row, slot]
     size = "x".join(str(v) for v in edit.size_hw[row, slot])
+    name = code.name.lower().removeprefix("pil_").removeprefix("tv_").replace("_", " ")
     match code:
         case Code.NOTHING | Code.CLIP:
             return ""
-        case Code.WARP:
+        case Code.WARP | Code.PIL_WARP | Code.TV_WARP:
             return _warp_words(p[:9].reshape(3, 3), size)
         case Code.RESIZE:
             return f"resize {p[0]:g},{p[1]:g}..{p[2]:g},{p[3]:g} to {size}"
@@ -94,12 +97,14 @@ def _slot_words(edit: Edit, row: int, slot: int) -> str:
             return f"erase {p[0]:g},{p[1]:g}..{p[2]:g},{p[3]:g}"
         case Code.POSTERIZE:
             return f"posterize {p[0]:g} bits"
-        case Code.BLUR | Code.NOISE:
-            return f"{code.name.lower()} sigma {p[0]:.3g}"
+        case Code.BLUR | Code.NOISE | Code.PIL_BLUR:
+            return f"{name} sigma {p[0]:.3g}"
         case Code.INVERT | Code.AUTOCONTRAST | Code.EQUALIZE | Code.GRAYSCALE:
-            return code.name.lower()
+            return name
+        case Code.TV_AUTOCONTRAST:
+            return name
         case _:
-            return f"{code.name.lower()} {p[0]:.3g}"
+            return f"{name} {p[0]:.3g}"
 
 
 def _warp_words(m: np.ndarray, size: str) -> str:

@@ -1,8 +1,11 @@
 """What may be done: declarative policies that sample plans and never touch pixels."""
 
-from mixwell.policy.auto import RandAugment, TrivialAugmentWide
-from mixwell.policy.base import EditOp, MixOp, Op, Policy
-from mixwell.policy.compose import OneOf, Scheduled, Sequential, Sometimes
+from mixwell.policy.augmix import AugMix
+from mixwell.policy.auto import RandAugment, TrivialAugment, TrivialAugmentWide, UniformAugment
+from mixwell.policy.autoaugment import AutoAugment
+from mixwell.policy.base import EditOp, MixOp, Op
+from mixwell.policy.cells import GridMix, PatchMix
+from mixwell.policy.compose import OneOf, Sequential, Sometimes
 from mixwell.policy.erase import Cutout, RandomErasing
 from mixwell.policy.geometry import (
     CenterCrop,
@@ -14,7 +17,15 @@ from mixwell.policy.geometry import (
     Resize,
     VerticalFlip,
 )
+from mixwell.policy.library_erase import TimmErasing
+from mixwell.policy.library_mix import TimmMixup, TorchvisionCutMix
+from mixwell.policy.masks import FMix, SmoothMix
 from mixwell.policy.mix import CutMix, MixUp
+from mixwell.policy.policy import Policy
+from mixwell.policy.population import PopulationBased
+from mixwell.policy.ramp import Ramp
+from mixwell.policy.resizemix import ResizeMix
+from mixwell.policy.schedule import ProgressiveResize, Scheduled
 from mixwell.policy.tone import (
     AutoContrast,
     Brightness,
@@ -31,6 +42,7 @@ from mixwell.policy.tone import (
     Sharpness,
     Solarize,
 )
+from mixwell.policy.views import OnViews, Views
 from mixwell.policy.warp import (
     Affine,
     Perspective,
@@ -43,6 +55,8 @@ from mixwell.policy.warp import (
 
 __all__ = [
     "Affine",
+    "AugMix",
+    "AutoAugment",
     "AutoContrast",
     "Brightness",
     "CenterCrop",
@@ -52,26 +66,34 @@ __all__ = [
     "Cutout",
     "EditOp",
     "Equalize",
+    "FMix",
     "GaussianBlur",
     "GaussianNoise",
     "Grayscale",
+    "GridMix",
     "HorizontalFlip",
     "Hue",
     "Identity",
     "Invert",
     "MixOp",
     "MixUp",
+    "OnViews",
     "OneOf",
     "Op",
     "Pad",
+    "PatchMix",
     "Perspective",
     "Policy",
+    "PopulationBased",
     "Posterize",
+    "ProgressiveResize",
+    "Ramp",
     "RandAugment",
     "RandomCrop",
     "RandomErasing",
     "RandomResizedCrop",
     "Resize",
+    "ResizeMix",
     "Rotate",
     "Saturation",
     "Scheduled",
@@ -79,10 +101,17 @@ __all__ = [
     "Sharpness",
     "ShearX",
     "ShearY",
+    "SmoothMix",
     "Solarize",
     "Sometimes",
+    "TimmErasing",
+    "TimmMixup",
+    "TorchvisionCutMix",
     "TranslateX",
     "TranslateY",
+    "TrivialAugment",
     "TrivialAugmentWide",
+    "UniformAugment",
     "VerticalFlip",
+    "Views",
 ]

@@ -8,8 +8,10 @@ from typing import Literal, final
 import numpy as np
 
 from mixwell.plan.steps import Code, Edit, EraseUnits, EraseValue
-from mixwell.policy.base import EditOp, Fill, Rows, is_fill, need, need_span, slot, span
+from mixwell.policy.base import EditOp, Rows
+from mixwell.policy.fields import Fill, is_fill, need, need_span, span
 from mixwell.policy.geometry import first_accepted
+from mixwell.policy.slots import slot
 
 EraseWith = Fill | Literal["channel", "pixel"]
 UnitsName = Literal["input", "normalized"]

@@ -10,20 +10,9 @@ import numpy as np
 from mixwell._errors import PolicyError
 from mixwell.plan import geometry as g
 from mixwell.plan.steps import Code, Edit
-from mixwell.policy.base import (
-    EditOp,
-    Fill,
-    InterpName,
-    OutSize,
-    Rows,
-    need,
-    need_size,
-    need_span,
-    pair_of,
-    slot,
-    span,
-    warp,
-)
+from mixwell.policy.base import EditOp, OutSize, Rows
+from mixwell.policy.fields import Fill, InterpName, need, need_size, need_span, pair_of, span
+from mixwell.policy.slots import slot, warp
 
 
 def constant_hw(rows: Rows, size: tuple[int, int]) -> np.ndarray:
@@ -101,7 +90,7 @@ class Resize(EditOp):
         """Fixed for (height, width)."""
         if isinstance(self.size, tuple):
             return self.size
-        return "variable" if size == "variable" else "uniform"
+        return size if isinstance(size, str) else "uniform"
 
 
 @final

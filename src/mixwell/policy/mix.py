@@ -11,58 +11,40 @@ Who is keyed by what, so that a result means the same everywhere:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, final, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, final, get_args
 
 import numpy as np
 
-from mixwell._errors import PolicyError
-from mixwell._rng import batch_derangement, batch_permutation
+from mixwell._rng import batch_permutation
 from mixwell.plan.steps import WEIGHT_ONE, Mix, MixMode
-from mixwell.policy.base import MixOp, Rows, need
-from mixwell.policy.pairing import distinct_partners
+from mixwell.policy.base import MixOp, Rows
+from mixwell.policy.fields import need, need_span
+from mixwell.policy.pairing import PairingName, need_partners, partners
 
 LamName = Literal["image", "pair", "batch"]
-PairingName = Literal["derangement", "distinct", "roll", "flip", "random"]
+LabelName = Literal["area", "lambda"]
 
 
-def partners(op: MixUp | CutMix, rows: Rows) -> np.ndarray:
-    """int64 [N]: whom each row is mixed with.
+class Sharer(Protocol):
+    """Fields that mixing ops have in common; see `MixUp`."""
 
-    Raises:
-        PolicyError: fewer than two rows, partners of another size, or copies of one image in more
-            than half of the rows where pairing is "distinct".
-    """
-    n = len(rows)
-    if n == 1:
-        raise PolicyError(
-            f"{type(op).__name__} needs at least 2 images in the batch, got 1. Set drop_last=True "
-            f"on the DataLoader or use Sometimes({type(op).__name__}(...), min_batch=2, p=1.0)."
-        )
-    if n == 0:
-        return np.zeros(0, np.int64)
-    if op.pairing == "derangement":
-        other = batch_derangement(rows.draws, "pairing", n)
-    elif op.pairing == "distinct":
-        other = distinct_partners(rows.draws, "pairing", type(op).__name__)
-    elif op.pairing == "random":
-        other = batch_permutation(rows.draws, "pairing", n)
-    elif op.pairing == "flip":
-        other = np.arange(n)[::-1].copy()
-    else:
-        other = np.roll(np.arange(n), 1)
-    differs = (rows.size_hw != rows.size_hw[other]).any(axis=1)
-    if differs.any():
-        row = int(np.flatnonzero(differs)[0])
-        a, b = ("x".join(map(str, rows.size_hw[r])) for r in (row, other[row]))
-        raise PolicyError(
-            f"{type(op).__name__} needs images of one size, got {a} px in row {row} and {b} px in "
-            f"its partner, row {other[row]}. Put Resize((height, width)) or a crop before it."
-        )
-    return other
+    @property
+    def lam(self) -> LamName: ...  # noqa: D102
+    @property
+    def pairing(self) -> PairingName: ...  # noqa: D102
+    @property
+    def p(self) -> Any: ...  # noqa: D102
 
 
-def _shared(op: MixUp | CutMix, rows: Rows, draw: Callable[..., np.ndarray]) -> np.ndarray:
+class Mixer(Sharer, Protocol):
+    """Those that draw lambda have alpha too."""
+
+    @property
+    def alpha(self) -> Any: ...  # noqa: D102
+
+
+def shared(op: Sharer, rows: Rows, draw: Callable[..., np.ndarray]) -> np.ndarray:
     """A draw for each row, shared between rows as `lam` says."""
     if op.lam == "batch":
         one = draw(per_batch=True)
@@ -74,23 +56,46 @@ def _shared(op: MixUp | CutMix, rows: Rows, draw: Callable[..., np.ndarray]) -> 
     return values
 
 
-def _check(op: MixUp | CutMix) -> None:
+def check_mixer(op: Mixer, share: float | None = None) -> None:
+    """Check the fields of `Mixer`."""
     need(op, 0.01 <= op.alpha <= 1000, "alpha must lie in 0.01 .. 1000", op.alpha)
+    check_sharing(op, share)
+
+
+def check_sharing(op: Sharer, share: float | None) -> None:
+    """Check the fields of `Sharer`, and what part of a batch an op serves."""
     need(op, op.lam in ("image", "pair", "batch"), 'lam: "image", "pair" or "batch"', op.lam)
     names = get_args(PairingName)
     need(op, op.pairing in names, f"pairing must be one of {names}", op.pairing)
+    need(op, share is None or 0 <= share <= 1, "share must lie in 0 .. 1, or be None", share)
 
 
-def _lam(op: MixUp | CutMix, rows: Rows) -> np.ndarray:
+def drawn_lam(op: Mixer, rows: Rows) -> np.ndarray:
     """float64 [N, 2]: lambda ~ Beta(alpha, alpha) and 1 - lambda."""
-    return _shared(op, rows, lambda **s: rows.draws.beta("lam", op.alpha, op.alpha, **s))
+    return shared(op, rows, lambda **s: rows.draws.beta("lam", op.alpha, op.alpha, **s))
 
 
-def _gate(op: MixUp | CutMix, rows: Rows) -> np.ndarray:
-    return _shared(op, rows, lambda **s: rows.draws.bernoulli("whether", op.p, **s))
+def drawn_gate(op: Sharer, rows: Rows, share: float | None = None) -> np.ndarray:
+    """bool [N]: to whom it happens, drawn for the image, pair or batch.
+
+    With a share, round(share * N) rows at random are served, keyed by (epoch, step, rank), and the
+    chance holds for those.
+    """
+    need_partners(op, rows)
+    chance = np.broadcast_to(rows.number(op.p), len(rows))
+
+    def draw(per_batch: bool = False) -> np.ndarray:
+        p = chance[:1] if per_batch else chance
+        return rows.draws.bernoulli("whether", p, per_batch=per_batch)
+
+    happens = shared(op, rows, draw)
+    if share is None:
+        return happens
+    rank = batch_permutation(rows.draws, "share", len(rows))
+    return happens & (rank < round(share * len(rows)))
 
 
-def _paired(rows: Rows, other: np.ndarray) -> Mix:
+def paired(rows: Rows, other: np.ndarray) -> Mix:
     """A mix with the own image in place 0 and the partner, still unused, in place 1."""
     mix = Mix.identity(rows.size_hw)
     mix.source[:, 1] = other
@@ -113,6 +118,8 @@ class MixUp(MixOp):
         pairing: "derangement" (random, never oneself), "distinct" (random, never the same sample
             index, for repeated augmentation; at most half of the rows may share one), "roll"
             (partner of i is i - 1), "flip" (n - 1 - i), "random" (may be oneself).
+        share: 0 .. 1: exactly this part of the batch, rounded to whole rows and chosen at random,
+            is mixed, the rest kept (all rows can be partners); None leaves it to `p` alone.
         p: chance; drawn for the image, pair or batch as lambda is.
 
     Raises:
@@ -122,19 +129,20 @@ class MixUp(MixOp):
     alpha: float = 1.0
     lam: LamName = "image"
     pairing: PairingName = "derangement"
+    share: float | None = None
 
     def validate(self) -> None:
         """Check the fields."""
-        _check(self)
+        check_mixer(self, self.share)
 
     def gate(self, rows: Rows) -> np.ndarray:
         """Drawn for the image, pair or batch."""
-        return _gate(self, rows)
+        return drawn_gate(self, rows, self.share)
 
     def sample(self, rows: Rows) -> Mix:
         """Two ADDs over the whole canvas."""
-        mix = _paired(rows, partners(self, rows))
-        own = np.rint(_lam(self, rows)[:, 0] * WEIGHT_ONE)
+        mix = paired(rows, partners(self, rows))
+        own = np.rint(drawn_lam(self, rows)[:, 0] * WEIGHT_ONE)
         mix.mode[:, 1] = MixMode.ADD
         mix.weight[:, 0] = own / WEIGHT_ONE
         mix.weight[:, 1] = (WEIGHT_ONE - own) / WEIGHT_ONE
@@ -152,8 +160,15 @@ class CutMix(MixOp):
 
     Args:
         alpha: lambda ~ Beta(alpha, alpha); 0.01 .. 1000; 1 in the paper.
-        lam: "image", "pair" or "batch", see the module.
+        lam: "image", "pair" or "batch", see `MixUp`.
         pairing: see `MixUp`.
+        share: see `MixUp`.
+        minmax: 0 .. 1: both sides are drawn on their own, uniform between these shares of the
+            image's, and the rectangle lies inside the image (timm's `cutmix_minmax`); lambda is
+            not drawn. Rounded to at least one pixel.
+        label: "area", what is seen; "lambda", what was drawn, wrong wherever the rectangle is cut
+            off or rounded, as in timm's `correct_lam=False`. It serves to repeat such results;
+            `mixwell preview --check` reports it.
         p: chance; drawn for the image, pair or batch as lambda is.
 
     Raises:
@@ -163,25 +178,55 @@ class CutMix(MixOp):
     alpha: float = 1.0
     lam: LamName = "image"
     pairing: PairingName = "derangement"
+    share: float | None = None
+    minmax: tuple[float, float] | None = None
+    label: LabelName = "area"
 
     def validate(self) -> None:
         """Check the fields."""
-        _check(self)
+        check_mixer(self, self.share)
+        need(self, self.label in get_args(LabelName), 'label: "area" or "lambda"', self.label)
+        if self.minmax is not None:
+            good = isinstance(self.minmax, tuple) and len(self.minmax) == 2
+            need(self, good, "minmax must be (low, high)", self.minmax)
+            need_span(self, "minmax", self.minmax, 0, 1)
+            need(self, self.label == "area", "minmax draws no lambda to label by", self.label)
 
     def gate(self, rows: Rows) -> np.ndarray:
         """Drawn for the image, pair or batch."""
-        return _gate(self, rows)
+        return drawn_gate(self, rows, self.share)
 
     def sample(self, rows: Rows) -> Mix:
         """The own image, then a PASTE of the partner's rectangle."""
-        mix = _paired(rows, partners(self, rows))
-        side = np.sqrt(_lam(self, rows)[:, 1])
+        mix = paired(rows, partners(self, rows))
+        mix.mode[:, 1] = MixMode.PASTE
+        mix.weight[:, 1] = 1.0
+        if self.minmax is not None:
+            mix.rect_px[:, 1] = self._inner(rows, *self.minmax)
+            return mix
+        lam = drawn_lam(self, rows)
+        side = np.sqrt(lam[:, 1])
         for axis, name in ((0, "centre x"), (1, "centre y")):
             length = rows.size_hw[:, 1 - axis].astype(np.float64)
-            place = _shared(self, rows, lambda n=name, **s: rows.draws.uniform(n, **s)) * length
+            place = self._draw(rows, name) * length
             half = 0.5 * side * length
             mix.rect_px[:, 1, axis] = np.clip(np.rint(place - half), 0, length)
             mix.rect_px[:, 1, axis + 2] = np.clip(np.rint(place + half), 0, length)
-        mix.mode[:, 1] = MixMode.PASTE
-        mix.weight[:, 1] = 1.0
-        return mix
+        if self.label == "area":
+            return mix
+        own = np.rint(lam[:, :1] * WEIGHT_ONE) / WEIGHT_ONE
+        return replace(mix, label=np.concatenate([own, 1 - own], axis=1).astype(np.float32))
+
+    def _inner(self, rows: Rows, low: float, high: float) -> np.ndarray:
+        """int64 [N, 4]: rectangles with sides of their own, inside the image."""
+        start, end = [], []
+        for axis, name in ((0, "x"), (1, "y")):
+            length = rows.size_hw[:, 1 - axis].astype(np.int64)
+            side = length * (low + (high - low) * self._draw(rows, f"side {name}"))
+            side = np.maximum(np.rint(side).astype(np.int64), 1)
+            start.append((self._draw(rows, f"start {name}") * (length - side + 1)).astype(np.int64))
+            end.append(start[-1] + side)
+        return np.stack([*start, *end], axis=1)
+
+    def _draw(self, rows: Rows, name: str) -> np.ndarray:
+        return shared(self, rows, lambda **scope: rows.draws.uniform(name, **scope))

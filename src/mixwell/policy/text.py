@@ -14,7 +14,9 @@ from dataclasses import fields
 from typing import Any
 
 from mixwell._errors import PolicyError
-from mixwell.policy.base import Op, Policy, arguments
+from mixwell.policy.base import Op, arguments, takes_ops
+from mixwell.policy.policy import Policy
+from mixwell.policy.ramp import Ramp
 
 FORMAT = "mixwell-policy"
 VERSION = 1
@@ -25,7 +27,7 @@ def registry() -> dict[str, type[Op]]:
     import mixwell.policy as home
 
     found = {name: getattr(home, name) for name in home.__all__}
-    abstract = {"Op", "EditOp", "MixOp"}
+    abstract = {"Op", "CompoundOp", "EditOp", "MixOp"}
     return {n: c for n, c in found.items() if n not in abstract and issubclass(c, Op)}
 
 
@@ -72,12 +74,12 @@ def from_code(text: str) -> Policy:
     return built if isinstance(built, Policy) else Policy(built)
 
 
-def _to_table(op: Op) -> dict[str, Any]:
+def _to_table(op: Op | Ramp) -> dict[str, Any]:
     return {"name": type(op).__name__} | {k: _plain(v) for k, v in arguments(op).items()}
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Op):
+    if isinstance(value, Op | Ramp):
         return _to_table(value)
     return [_plain(v) for v in value] if isinstance(value, tuple) else value
 
@@ -86,7 +88,8 @@ def _from_table(table: Any) -> Op:
     if not isinstance(table, dict) or not isinstance(table.get("name"), str):
         raise PolicyError(f'An op is a table with a name, like {{name = "MixUp"}}; got {table!r}.')
     values = {k: _from_plain(v) for k, v in table.items() if k != "name"}
-    positional = values.pop("ops", ())
+    kind = registry().get(table["name"])
+    positional = values.pop("ops", ()) if kind is not None and takes_ops(kind) else ()
     return _build(table["name"], positional, values)
 
 
@@ -122,14 +125,17 @@ def _literal(node: ast.expr) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _build(name: str, positional: tuple[Any, ...], values: dict[str, Any]) -> Op:
-    known = registry()
+def _build(name: str, positional: tuple[Any, ...], values: dict[str, Any]) -> Any:
+    known: dict[str, type[Op | Ramp]] = registry() | {"Ramp": Ramp}
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=3)
+        same = [known_name for known_name in known if known_name.lower() == name.lower()]
+        close = same or difflib.get_close_matches(name, known, n=3)
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
         raise PolicyError(f"No op is called {name!r}.{hint}")
-    make: Callable[..., Op] = known[name]
-    names = [f.name for f in fields(known[name]) if f.name != "ops"]
+    make: Callable[..., Any] = known[name]
+    kind = known[name]
+    plain_ops = issubclass(kind, Op) and takes_ops(kind)
+    names = [f.name for f in fields(known[name]) if f.name != "ops" or not plain_ops]
     unknown = sorted(set(values) - set(names))
     if unknown:
         raise PolicyError(f"{name} has no field {unknown[0]!r}; it has {', '.join(names)}.")

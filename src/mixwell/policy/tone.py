@@ -13,7 +13,9 @@ from typing import final
 import numpy as np
 
 from mixwell.plan.steps import Code, Edit
-from mixwell.policy.base import EditOp, Rows, Span, need, need_span, slot, span
+from mixwell.policy.base import EditOp, Rows
+from mixwell.policy.fields import Span, need, need_span, span
+from mixwell.policy.slots import slot
 
 
 def _factor(op: Brightness | Contrast | Saturation | Sharpness, rows: Rows, code: Code) -> Edit:

@@ -12,17 +12,9 @@ import numpy as np
 
 from mixwell.plan import geometry as g
 from mixwell.plan.steps import Edit
-from mixwell.policy.base import (
-    EditOp,
-    Fill,
-    InterpName,
-    Rows,
-    Span,
-    need,
-    need_span,
-    span,
-    warp,
-)
+from mixwell.policy.base import EditOp, Rows
+from mixwell.policy.fields import Fill, InterpName, Span, need, need_span, span
+from mixwell.policy.slots import warp
 
 
 @final

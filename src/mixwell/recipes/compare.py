@@ -144,6 +144,7 @@ class Comparison:
         failed: runs whose loss was no longer a number, and what was said of it.
         train_images: number of training images used.
         test_images: number of test images.
+        split: how the data set was divided into the two, "" where its files say it themselves.
         device: what it ran on.
         out: the folder.
         candidates: the policies, in order.
@@ -157,6 +158,7 @@ class Comparison:
     failed: list[str]
     train_images: int
     test_images: int
+    split: str
     device: str
     out: Path
     candidates: list[Candidate] = field(default_factory=list, repr=False)
@@ -211,6 +213,7 @@ def compare(config: CompareConfig) -> Comparison:
         failed=work.failed,
         train_images=len(data.train),
         test_images=len(data.test),
+        split=data.note,
         device=_device(fabric),
         out=out,
         candidates=candidates,

@@ -29,7 +29,7 @@ class TrainConfig:
     Args:
         data: digits, cifar10, cifar100 or folder.
         data_dir: where the images are; not needed for digits.
-        download: fetch CIFAR when it is not there.
+        download: fetch CIFAR when it is not there: into data_dir, or data/ when none is given.
         train_fraction: share of the training images used, 0 .. 1, evenly spread over the stored
             order of each class; all when left out.
         image_size: px, for folders of images.

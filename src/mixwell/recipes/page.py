@@ -50,6 +50,20 @@ details { margin: .75rem 0; } summary { cursor: pointer; }
 li { margin: .35rem 0; }
 """
 
+COLUMNS = {
+    "policy": ("policy", ""),
+    "seed": ("seed", ""),
+    "test_accuracy": ("test", ".2%"),
+    "train_accuracy": ("train", ".2%"),
+    "mixed_accuracy": ("mixed", ".2%"),
+    "train_loss": ("train loss", ".4f"),
+    "images_per_second": ("images/s", ",.0f"),
+    "seconds": ("seconds", ".1f"),
+    "initial_digest": ("weights", ".8"),
+    "order_digest": ("order", ".8"),
+}
+"""What the page shows of each run: heading and format."""
+
 
 def html(comparison: Comparison, about: dict[str, str], data: TrainTest) -> str:
     """The whole page.
@@ -87,9 +101,10 @@ def _text(value: object) -> str:
 
 
 def _lead(comparison: Comparison) -> str:
-    config, n = comparison.config, len(comparison.config.seeds)
-    seeds = f"n = {n} seed" + ("s" if n > 1 else "")
-    return f"{config.model}, {config.epochs} epochs, {seeds}, paired with {comparison.baseline}."
+    config = comparison.config
+    epochs = report.counted(config.epochs, "epoch")
+    seeds = report.counted(len(config.seeds), "seed")
+    return f"{config.model}, {epochs}, n = {seeds}, paired with {comparison.baseline}."
 
 
 def _warning(comparison: Comparison) -> str:
@@ -173,32 +188,21 @@ def _runs(comparison: Comparison) -> str:
     """Every run's numbers, as in results.csv."""
     if not comparison.rows:
         return ""
-    shown = (
-        "policy",
-        "seed",
-        "test_accuracy",
-        "train_accuracy",
-        "mixed_accuracy",
-        "train_loss",
-        "images_per_second",
-        "seconds",
-        "initial_digest",
-        "order_digest",
-    )
-    head = "".join(f"<th>{_text(name.replace('_', ' '))}</th>" for name in shown)
+    head = "".join(f"<th>{_text(title)}</th>" for title, _ in COLUMNS.values())
     body = "".join(
-        "<tr>" + "".join(f"<td>{_text(_short(row[name]))}</td>" for name in shown) + "</tr>"
+        "<tr>" + "".join(f"<td>{_text(_cell(row, name))}</td>" for name in COLUMNS) + "</tr>"
         for row in comparison.rows
     )
     return (
-        "<h2>Every run</h2><p class='lead'>Mixed accuracy is on augmented images with their mixed "
-        f'labels; it is not a training accuracy.</p><div class="scroll"><table><thead><tr>{head}'
+        "<h2>Every run</h2><p class='lead'>Test and train are accuracies on clean images, mixed is "
+        "on augmented images with their mixed labels. Weights and order are the beginnings of "
+        f'digests; results.csv has them whole.</p><div class="scroll"><table><thead><tr>{head}'
         f"</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
-def _short(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def _cell(row: dict, name: str) -> str:
+    return format(row[name], COLUMNS[name][1])
 
 
 def _facts(title: str, facts: dict[str, str], *, fold: bool = False) -> str:

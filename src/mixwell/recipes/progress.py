@@ -23,6 +23,11 @@ def line(row: dict[str, Any], epochs: int) -> str:
     )
 
 
+def first_process() -> bool:
+    """Whether this process is the one that speaks; known before the others are launched too."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
 @contextmanager
 def waiting(text: str, *, quiet: bool = False, console: Console | None = None) -> Iterator[None]:
     """Say in a terminal what is being done inside the block; the first process alone speaks.
@@ -33,8 +38,7 @@ def waiting(text: str, *, quiet: bool = False, console: Console | None = None) -
         console: where; standard error when left out.
     """
     console = console or Console(file=sys.stderr, highlight=False)
-    first = all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-    if quiet or not first or not console.is_terminal:
+    if quiet or not first_process() or not console.is_terminal:
         yield
         return
     with console.status(text):

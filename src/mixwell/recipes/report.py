@@ -63,6 +63,7 @@ def as_dict(comparison: Comparison, about: dict[str, str]) -> dict[str, Any]:
         "failed": comparison.failed,
         "train_images": comparison.train_images,
         "test_images": comparison.test_images,
+        "split": comparison.split,
         "summaries": [asdict(summary) for summary in comparison.summaries],
         "rows": comparison.rows,
     }
@@ -160,7 +161,7 @@ def findings(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def _finding(difference: Interval, base: str) -> str:
-    seeds = f"n = {difference.n} seed" + ("s" if difference.n > 1 else "")
+    seeds = f"n = {counted(difference.n, 'seed')}"
     what = _VERDICTS[verdict(difference)].format(base=base)
     interval = ""
     if difference.low is not None and difference.high is not None:
@@ -177,7 +178,7 @@ def notes(comparison: Comparison) -> list[str]:
     told = [
         f"{config.data}: {used}; {comparison.test_images:,} test images, so one image is "
         f"{100 / comparison.test_images:.2f} points.",
-        f"{config.model}{_parameters(comparison)}, {config.epochs} epochs, batch "
+        f"{config.model}{_parameters(comparison)}, {counted(config.epochs, 'epoch')}, batch "
         f"{config.batch_size}, {config.optimizer}, {config.schedule}, peak learning rate "
         f"{config.lr:g}. All policies share these; a policy may do better with others, and strong "
         "augmentation usually needs more epochs.",
@@ -187,6 +188,8 @@ def notes(comparison: Comparison) -> list[str]:
         "Training accuracy is measured on clean training images after the last epoch. images/s "
         "counts augmenting and training, on a machine that may have had other work.",
     ]
+    if comparison.split:
+        told.insert(1, comparison.split)
     if config.data == "digits":
         told.append(
             "The digits show the tool at work. Their default budget was chosen so that policies "
@@ -203,6 +206,11 @@ def notes(comparison: Comparison) -> list[str]:
         done = f"{len(comparison.rows)} of {comparison.planned} runs are finished"
         told.insert(0, f"Incomplete: {done}; resume continues with the others.")
     return told
+
+
+def counted(n: int | None, what: str) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{n} {what}" + ("" if n == 1 else "s")
 
 
 def _parameters(comparison: Comparison) -> str:
@@ -252,7 +260,11 @@ def markdown(comparison: Comparison, about: dict[str, str]) -> str:
 
 def title(comparison: Comparison) -> str:
     """The report's headline."""
-    return f"{len(comparison.candidates)} policies on {comparison.config.data}"
+    config, count = comparison.config, len(comparison.candidates)
+    where = config.data
+    if where == "folder" and config.data_dir is not None:
+        where = config.data_dir.resolve().name or where
+    return f"{count} {'policy' if count == 1 else 'policies'} on {where}"
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -2,12 +2,16 @@
 
 Shares come from the integers that the renderer uses (`Plan.sources`), so labels cannot drift from
 pixels. Labels are added up, never assigned: two sources of one class keep their whole mass.
+
+The *mass* of a row is what it sums to: 1, unless sources are ignored (they add nothing) or samples
+have weights (they scale what a source adds). So `-(row * log_softmax).sum()` is the sum over the
+sources of share * weight * cross-entropy, and the losses divide by the mass of the whole batch, as
+`cross_entropy(ignore_index=...)` does.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,56 +19,54 @@ from torch import Tensor
 
 from mixwell._errors import TargetError
 from mixwell.plan.plan import Plan
+from mixwell.targets.kinds import MultiLabels, SparseLabels
+from mixwell.targets.shown import shown_sources
 
 Sources = tuple[np.ndarray, np.ndarray]
 """Input rows int64 [B, S] and shares float64 [B, S], as `Plan.sources` gives them."""
 
 
-@dataclass(frozen=True)
-class SparseLabels:
-    """Labels of mixed images without a dense row for each, for data sets with many classes.
-
-    Attributes:
-        classes: int64 [B, S].
-        shares: float32 [B, S]; rows sum to 1; places with share 0 are unused.
-    """
-
-    classes: Tensor
-    shares: Tensor
-
-    def __len__(self) -> int:
-        """Number of outputs, B."""
-        return len(self.classes)
-
-    def to(self, device: torch.device | str) -> SparseLabels:
-        """The same labels on another device."""
-        return SparseLabels(self.classes.to(device), self.shares.to(device))
-
-    def pin_memory(self) -> SparseLabels:
-        """The same labels in page-locked memory; DataLoader calls this."""
-        return SparseLabels(self.classes.pin_memory(), self.shares.pin_memory())
-
-    def dense(self, num_classes: int) -> Tensor:
-        """float32 [B, num_classes]."""
-        out = self.shares.new_zeros((len(self.classes), num_classes))
-        return out.scatter_add_(1, self.classes, self.shares)
-
-
-def sparse_labels(labels: Any, plan: Plan, *, sources: Sources | None = None) -> SparseLabels:
+def sparse_labels(
+    labels: Any,
+    plan: Plan,
+    *,
+    sources: Sources | None = None,
+    num_classes: int | None = None,
+    weight: Any = None,
+    ignore_index: int | None = None,
+    background: int | None = None,
+) -> SparseLabels:
     """Class and share of every source of each output.
+
+    Nothing here is as wide as the number of classes.
 
     Args:
         labels: int [N], one class for each input row of the plan.
         plan: the plan the images undergo.
-        sources: use these instead of `plan.sources()` (see `visible_sources`).
+        sources: use these instead of `plan.sources()` (see `visible_sources`, `shown_sources`).
+        num_classes: K; given, classes are checked against it.
+        weight: float [N], a weight for each input row.
+        ignore_index: the label of rows whose class is unknown; they add no mass.
+        background: the class of what no source covers (`shown_sources`), in one more column; its
+            weight is 1.
 
     Raises:
-        TargetError: labels are not N whole numbers.
+        TargetError: labels are not N whole numbers, or a class is out of range.
     """
     given = class_indices(labels, plan)
-    rows, shares = plan.sources() if sources is None else sources
-    picked = given[torch.from_numpy(rows).to(given.device)]
-    return SparseLabels(picked, torch.from_numpy(shares.astype(np.float32)).to(given.device))
+    known = torch.ones_like(given, dtype=torch.bool)
+    if ignore_index is not None:
+        known = given != ignore_index
+        given = torch.where(known, given, 0)
+    _check_classes(given, num_classes)
+    seen = _seen(plan, sources, background, given.device)
+    mass = seen.shares * known[seen.rows] * _factor(weight, plan, seen)
+    classes = given[seen.rows]
+    if background is not None:
+        _check_background(background, num_classes)
+        classes = torch.cat([classes, torch.full_like(classes[:, :1], background)], dim=1)
+        mass = torch.cat([mass, seen.fill[:, None]], dim=1)
+    return SparseLabels(classes, mass)
 
 
 def dense_labels(
@@ -74,6 +76,9 @@ def dense_labels(
     *,
     smoothing: float = 0.0,
     sources: Sources | None = None,
+    weight: Any = None,
+    ignore_index: int | None = None,
+    background: int | None = None,
 ) -> Tensor:
     """A probability for every class of each output, as `torch.nn.functional.cross_entropy` takes.
 
@@ -82,22 +87,28 @@ def dense_labels(
         plan: the plan the images undergo.
         num_classes: K.
         smoothing: s in 0 .. 1: (1 - s) * label + s / K (Szegedy et al. 2015, arXiv 1512.00567).
+            Before or after mixing is the same, and so is smoothing in the loss instead.
         sources: use these instead of `plan.sources()`.
+        weight: float [N], a weight for each input row.
+        ignore_index: the label (or every entry of the soft label) of rows whose class is unknown;
+            they add no mass.
+        background: the class of what no source covers (`shown_sources`); its weight is 1.
 
     Returns:
-        float32 [B, K] on the labels' device; rows sum to 1 if the labels do and something is seen.
+        float32 [B, K] on the labels' device; rows sum to 1 if the labels do, all are known, none
+        is weighted and something is seen.
 
     Raises:
         TargetError: a class outside 0 .. K - 1, or counts that do not fit.
     """
     _check_smoothing(smoothing)
-    sources = plan.sources() if sources is None else sources
-    if _is_soft(labels):
-        dense = _blend(labels, plan, num_classes, sources)
+    given = tensor_of(labels)
+    options: dict[str, Any] = {"sources": sources, "weight": weight, "background": background}
+    if given.ndim == 2:
+        dense = _soft(given, plan, num_classes, ignore_index, **options)
     else:
-        sparse = sparse_labels(labels, plan, sources=sources)
-        _check_classes(sparse.classes, num_classes)
-        dense = sparse.dense(num_classes)
+        options |= {"num_classes": num_classes, "ignore_index": ignore_index}
+        dense = sparse_labels(given, plan, **options).dense(num_classes)
     mass = dense.sum(dim=1, keepdim=True)
     return dense * (1.0 - smoothing) + mass * (smoothing / num_classes)
 
@@ -109,7 +120,10 @@ def multi_labels(
     *,
     smoothing: float = 0.0,
     sources: Sources | None = None,
-) -> Tensor:
+    weight: Any = None,
+    ignore_index: int | None = None,
+    background: int | None = None,
+) -> Tensor | MultiLabels:
     """Independent yes/no labels, blended by shares.
 
     Args:
@@ -118,30 +132,53 @@ def multi_labels(
         num_classes: K.
         smoothing: s in 0 .. 1: y * (1 - s) + s / 2.
         sources: use these instead of `plan.sources()`.
+        weight: float [N], a weight for each input row.
+        ignore_index: entry of a label that is unknown; it counts in no mean.
+        background: the class that is "yes" where no source covers the canvas; its weight is 1.
 
     Returns:
-        float32 [B, K], each in 0 .. 1.
+        float32 [B, K], each in 0 .. 1; with `weight` or `ignore_index` `MultiLabels`, which says
+        how much of each entry is known.
 
     Raises:
         TargetError: labels of another shape.
     """
     _check_smoothing(smoothing)
-    if not _is_soft(labels):
+    given = tensor_of(labels)
+    if given.ndim != 2:
         raise TargetError(
             f"Multi-label targets need a row of 0 .. 1 for each image, [N, {num_classes}], got "
-            f"shape {tuple(np.shape(labels))}. For one class an image use labels='dense'."
+            f"shape {tuple(given.shape)}. For one class an image use labels='dense'."
         )
-    sources = plan.sources() if sources is None else sources
-    blended = _blend(labels, plan, num_classes, sources)
-    return blended * (1.0 - smoothing) + 0.5 * smoothing
+    given = _rows(given, plan, num_classes)
+    known = torch.ones_like(given) if ignore_index is None else (given != ignore_index).float()
+    given = torch.where(known > 0, given, 0.0)
+    seen = _seen(plan, sources, background, given.device)
+    mass = (seen.shares * _factor(weight, plan, seen))[..., None]
+    weights = (mass * known[seen.rows]).sum(dim=1)
+    values = (mass * given[seen.rows]).sum(dim=1)
+    if background is not None:
+        _check_background(background, num_classes)
+        weights = weights + seen.fill[:, None]
+        values = torch.cat([values, seen.fill[:, None]], dim=1)
+        values = _fold(values, background)
+    if weight is None and ignore_index is None:
+        return values * (1.0 - smoothing) + 0.5 * smoothing
+    values = values / torch.where(weights > 0, weights, 1.0)
+    return MultiLabels(values * (1.0 - smoothing) + 0.5 * smoothing, weights)
+
+
+def blend_weights(weight: Any, plan: Plan, *, sources: Sources | None = None) -> Tensor:
+    """float32 [B]: the weight of each output, sum over its sources of share * weight."""
+    rows, shares = plan.sources() if sources is None else sources
+    given = _weights(weight, plan)
+    rows, shares = torch.from_numpy(rows), torch.from_numpy(shares.astype(np.float32))
+    return (given[rows.to(given.device)] * shares.to(given.device)).sum(dim=1)
 
 
 def class_indices(labels: Any, plan: Plan) -> Tensor:
     """int64 [N] from any form of N whole numbers."""
-    try:
-        given = torch.as_tensor(labels)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TargetError(f"labels must be class numbers, got something else: {error}.") from None
+    given = tensor_of(labels)
     if given.numel() == 0:
         given = given.to(torch.int64)
     if given.shape != (plan.rows,) or given.is_floating_point() or given.is_complex():
@@ -152,26 +189,109 @@ def class_indices(labels: Any, plan: Plan) -> Tensor:
     return given.to(torch.int64)
 
 
-def _is_soft(labels: Any) -> bool:
-    return np.ndim(labels) == 2 if not isinstance(labels, Tensor) else labels.ndim == 2
+def tensor_of(labels: Any) -> Tensor:
+    """Labels in any form of array, or a list of numbers, rows or tensors, as one tensor."""
+    try:
+        if isinstance(labels, list | tuple) and labels and isinstance(labels[0], Tensor):
+            return torch.stack(list(labels))
+        return torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TargetError(f"labels must be class numbers, got something else: {error}.") from None
 
 
-def _blend(labels: Any, plan: Plan, num_classes: int, sources: Sources) -> Tensor:
-    given = torch.as_tensor(labels).to(torch.float32)
+class _Seen(NamedTuple):
+    """Sources as tensors: rows int64 [B, S], shares float32 [B, S], fill float32 [B]."""
+
+    rows: Tensor
+    shares: Tensor
+    fill: Tensor
+
+
+def _seen(
+    plan: Plan, sources: Sources | None, background: int | None, device: torch.device
+) -> _Seen:
+    if sources is None:
+        sources = plan.sources() if background is None else shown_sources(plan)
+    rows, shares = sources
+    fill = np.maximum(1.0 - shares.sum(axis=1), 0.0)
+    found = (torch.from_numpy(a.astype(np.float32)).to(device) for a in (shares, fill))
+    return _Seen(torch.from_numpy(rows).to(device), *found)
+
+
+def _factor(weight: Any, plan: Plan, seen: _Seen) -> Tensor | float:
+    """float32 [B, S]: the weight of every source."""
+    return 1.0 if weight is None else _weights(weight, plan).to(seen.rows.device)[seen.rows]
+
+
+def _weights(weight: Any, plan: Plan) -> Tensor:
+    given = tensor_of(weight).to(torch.float32)
+    if given.shape != (plan.rows,):
+        raise TargetError(
+            f"Sample weights must be {plan.rows} numbers, one for each input row of the plan, got "
+            f"shape {tuple(given.shape)}."
+        )
+    if given.numel() and not (bool(given.isfinite().all()) and float(given.min()) >= 0):
+        raise TargetError(
+            f"Sample weights must be finite and at least 0, got {float(given.min())} .. "
+            f"{float(given.max())}."
+        )
+    return given
+
+
+def _soft(
+    given: Tensor,
+    plan: Plan,
+    num_classes: int,
+    ignore_index: int | None,
+    *,
+    sources: Sources | None,
+    weight: Any,
+    background: int | None,
+) -> Tensor:
+    """float32 [B, K] from rows of probabilities."""
+    given = _rows(given, plan, num_classes)
+    if ignore_index is not None:
+        given = torch.where((given == ignore_index).all(dim=1, keepdim=True), 0.0, given)
+    seen = _seen(plan, sources, background, given.device)
+    mass = seen.shares * _factor(weight, plan, seen)
+    dense = (given[seen.rows] * mass[..., None]).sum(dim=1)
+    if background is None:
+        return dense
+    _check_background(background, num_classes)
+    return _fold(torch.cat([dense, seen.fill[:, None]], dim=1), background)
+
+
+def _fold(rows: Tensor, column: int) -> Tensor:
+    """[B, K] from [B, K + 1]: the last column is added to another."""
+    out = rows[:, :-1].clone()
+    out[:, column] += rows[:, -1]
+    return out
+
+
+def _rows(given: Tensor, plan: Plan, num_classes: int) -> Tensor:
     if given.shape != (plan.rows, num_classes):
         raise TargetError(
             f"soft labels must be [{plan.rows}, {num_classes}], got {tuple(given.shape)}."
         )
-    rows, shares = (torch.from_numpy(a).to(given.device) for a in sources)
-    return (given[rows] * shares.to(torch.float32)[..., None]).sum(dim=1)
+    return given.to(torch.float32)
 
 
-def _check_classes(classes: Tensor, num_classes: int) -> None:
-    if classes.numel() and not (0 <= int(classes.min()) and int(classes.max()) < num_classes):
+def _check_classes(classes: Tensor, num_classes: int | None) -> None:
+    if not classes.numel():
+        return
+    low, high = int(classes.min()), int(classes.max())
+    if low < 0 or (num_classes is not None and high >= num_classes):
+        rule = "be at least 0" if num_classes is None else f"lie in 0 .. {num_classes - 1}"
         raise TargetError(
-            f"labels must lie in 0 .. {num_classes - 1}, got {int(classes.min())} .. "
-            f"{int(classes.max())}. Raise num_classes, or renumber the classes."
+            f"labels must {rule}, got {low} .. {high}. Raise num_classes, or renumber the classes; "
+            "labels that mean unknown need ignore_index=."
         )
+
+
+def _check_background(background: int, num_classes: int | None) -> None:
+    if background < 0 or (num_classes is not None and background >= num_classes):
+        rule = "at least 0" if num_classes is None else f"in 0 .. {num_classes - 1}"
+        raise TargetError(f"background must be a class {rule}, got {background}.")
 
 
 def _check_smoothing(smoothing: float) -> None:

@@ -11,11 +11,14 @@ from PIL import Image, ImageOps
 
 from mixwell._errors import RenderError
 from mixwell._rng import Keys
+from mixwell.plan.steps import Code, Edit, EraseUnits
 from mixwell.viz.layout import as_pil
 
 if TYPE_CHECKING:
     from mixwell.plan import Plan
     from mixwell.policy import Policy
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,6 @@ def draw_samples(
         RenderError: there are no images, or `copies` or `size` is not positive.
         PolicyError: the policy cannot work on these images (mixing different sizes, say).
     """
-    from mixwell.render import render
-
     check_counts(images, copies, size)
     inputs = [np.asarray(_squared(as_pil(image), size)) for image in images]
     sizes_hw = np.array([image.shape[:2] for image in inputs], np.int32)
@@ -68,8 +69,31 @@ def draw_samples(
         keys = Keys(index=index, copy=np.full_like(index, copy), epoch=epoch, step=copy)
         plan = policy.sample(sizes_hw, keys=keys, seed=seed)
         plans.append(plan)
-        outputs.append([np.asarray(image) for image in render(inputs, plan.fused())])
+        outputs.append(rendered(inputs, plan))
     return Samples(inputs, plans, outputs)
+
+
+def rendered(inputs: list[np.ndarray], plan: Plan) -> list[np.ndarray]:
+    """The outputs of a plan as uint8 [H, W, 3].
+
+    What is erased in normalised units is drawn with ImageNet's mean and standard deviation, and
+    the picture brought back from these.
+    """
+    from mixwell.render import render
+
+    if not _erases_normalized(plan):
+        return [np.asarray(image) for image in render(inputs, plan.fused())]
+    outputs = render(inputs, plan.fused(), mean=_MEAN, std=_STD)
+    mean, std = np.array(_MEAN, np.float32), np.array(_STD, np.float32)
+    levels = [np.asarray(image) * std + mean for image in outputs]
+    return [np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8) for image in levels]
+
+
+def _erases_normalized(plan: Plan) -> bool:
+    edits = [step for step in plan.steps if isinstance(step, Edit)]
+    return any(
+        ((e.code == Code.ERASE) & (e.param[..., 5] == EraseUnits.NORMALIZED)).any() for e in edits
+    )
 
 
 def check_counts(images: Sequence[object], copies: int, size: int | None) -> None:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from mixwell import DataError
 from mixwell.recipes.data.arrays import ArraySet, TrainTest, channel_stats, check_labels
@@ -93,10 +94,9 @@ def load_cifar(name: str, data_dir: Path, download: bool = False) -> TrainTest:
         DataError: nothing found, a file missing or damaged, or the download failed.
     """
     kind = _KINDS[name]
+    if download:
+        _fetch(kind, data_dir)
     found = _find(kind, data_dir)
-    if found is None and download:
-        _download(kind, data_dir)
-        found = _find(kind, data_dir)
     if found is None:
         raise DataError(
             f"{name} needs {kind.python_dir}, {kind.binary_dir} or class folders under train/ and "
@@ -131,13 +131,26 @@ def _find(kind: _Kind, data_dir: Path) -> tuple[Reader, Path] | None:
     return None
 
 
+def _fetch(kind: _Kind, data_dir: Path) -> None:
+    """Download unless it is there; one process at a time, so that ranks wait for the first one and
+    none reads what another is still unpacking."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with FileLock(data_dir / ".download.lock"):
+            if _find(kind, data_dir) is None:
+                _download(kind, data_dir)
+    except OSError as error:
+        raise DataError(
+            f"{kind.name} could not be downloaded into {data_dir}: {error}. Name another folder."
+        ) from None
+
+
 def _download(kind: _Kind, data_dir: Path) -> None:
     """Fetch and unpack the published archive, checked by MD5; reads none of it."""
     from torchvision.datasets import CIFAR10, CIFAR100, utils
 
     source = CIFAR10 if kind.name == "cifar10" else CIFAR100
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
         utils.download_and_extract_archive(
             source.url, str(data_dir), filename=source.filename, md5=source.tgz_md5
         )

@@ -5,6 +5,7 @@ Weights are whole multiples of 1/65536 (`Mix.units`), the same that labels use.
 | images        | rule                                                                         |
 | ------------- | ---------------------------------------------------------------------------- |
 | uint8, uint16 | acc = 65536 round(fill); PASTE: acc = 65536 p; ADD: acc += units p;          |
+|               | MASK: acc += 2 m p; UNMASK: acc += (65536 - 2 m) p;                          |
 |               | at the end acc is held within 0 .. 65536 top                                 |
 | - rounded     | acc / 65536, half to even                                                    |
 | - loose       | float32(acc / 65536); for a floating output, when only erasing follows in it |
@@ -21,6 +22,10 @@ from torch import Tensor
 from mixwell.plan.steps import WEIGHT_ONE, Mix, MixMode
 from mixwell.render.images import TOP
 from mixwell.render.reference.rows import Numbers, Rows, colours, index, rectangles, together
+
+_EVERY = slice(None)
+FEW_SOURCES = 4
+"""With more, rectangles are mostly small, and going through them one by one is faster."""
 
 
 def mix(rows: Rows, step: Mix, unrounded: np.ndarray) -> Rows:
@@ -52,14 +57,27 @@ def mix(rows: Rows, step: Mix, unrounded: np.ndarray) -> Rows:
 
 def _mixed(rows: Rows, step: Mix, numbers: Numbers, loose: bool) -> Tensor | list[Tensor]:
     """Outputs that agree in whether a source is loose (`numbers`) and in being loose themselves."""
+    if _is_copy(rows, step) and loose == numbers.loose:
+        return rows.take(step.source[:, 0], numbers)
     if _is_plain(rows, step):
         return _rounded(numbers, _all_at_once(rows, step, numbers), loose)
     return together([_rounded(numbers, a, loose) for a in _one_by_one(rows, step, numbers)])
 
 
+def _is_copy(rows: Rows, step: Mix) -> bool:
+    """Every output is one whole row, as it is."""
+    if isinstance(rows.images, list) or step.source.shape[1] != 1:
+        return False
+    size = np.array(rows.images.shape[-2:])
+    whole = step.rect_px[:, 0] == (0, 0, size[1], size[0])
+    full = (step.units() == WEIGHT_ONE).all() and (step.canvas_hw == size).all()
+    full = full and step.mask is None
+    return bool(full and whole.all() and not step.offset_px.any())
+
+
 def _is_plain(rows: Rows, step: Mix) -> bool:
-    """One size everywhere and nothing moved: the whole batch goes in one."""
-    if isinstance(rows.images, list):
+    """One size everywhere, nothing moved and few sources: the whole batch goes in one."""
+    if isinstance(rows.images, list) or step.source.shape[1] > FEW_SOURCES:
         return False
     moved = step.offset_px[step.mode != MixMode.SKIP].any()
     return not moved and bool((step.canvas_hw == np.array(rows.images.shape[-2:])).all())
@@ -74,7 +92,7 @@ def _all_at_once(rows: Rows, step: Mix, numbers: Numbers) -> Tensor:
         if not used.any():
             continue
         pixels = rows.take(step.source[:, s], numbers)
-        weight = _weights(numbers, units[:, s], pixels)
+        weight = _weights(numbers, _through(step, s, units), pixels)
         full = (step.rect_px[:, s] == (0, 0, width, height)).all(axis=1) | ~used
         paste = used & (step.mode[:, s] == MixMode.PASTE)
         if full.all() and not paste.any():
@@ -100,8 +118,9 @@ def _one_by_one(rows: Rows, step: Mix, numbers: Numbers) -> list[Tensor]:
             dx, dy = step.offset_px[b, s].tolist()
             source = rows.images[int(step.source[b, s])]
             pixels = source[None, :, y0 - dy : y1 - dy, x0 - dx : x1 - dx].to(numbers.dtype)
-            shown = (pixels * _weights(numbers, units[b : b + 1, s], pixels))[0]
-            if step.mode[b, s] == MixMode.ADD:
+            here = _through(step, s, units, np.array([b]), (y0, y1, x0, x1))
+            shown = (pixels * _weights(numbers, here, pixels))[0]
+            if step.mode[b, s] != MixMode.PASTE:
                 shown = shown + acc[:, y0:y1, x0:x1]
             acc[:, y0:y1, x0:x1] = shown
         out.append(acc)
@@ -122,12 +141,31 @@ def _dtype(numbers: Numbers, step: Mix) -> torch.dtype:
     return torch.int32 if small else torch.int64
 
 
+def _through(
+    step: Mix,
+    s: int,
+    units: np.ndarray,
+    some: np.ndarray | slice = _EVERY,
+    window: tuple[int, int, int, int] | None = None,
+) -> np.ndarray:
+    """Units with which source s enters some outputs: int32 [n, 1, 1], or [n, h, w] if a mask has a
+    say, in a window y0 y1 x0 x1 of the canvas."""
+    mode = step.mode[some, s, None, None]
+    units = units[some, s, None, None].astype(np.int32)
+    if step.mask is None or not step.masked[some, s].any():
+        return units
+    y0, y1, x0, x1 = window or (0, *step.canvas_hw[0, :1], 0, *step.canvas_hw[0, 1:])
+    through = 2 * step.mask[some, y0:y1, x0:x1].astype(np.int32)
+    units = np.where(mode == MixMode.MASK, through, units)
+    return np.where(mode == MixMode.UNMASK, WEIGHT_ONE - through, units)
+
+
 def _weights(numbers: Numbers, units: np.ndarray, like: Tensor) -> Tensor:
-    """[n, 1, 1, 1], whole numbers, or parts of one for floats."""
-    weights = torch.from_numpy(units)[:, None, None, None].to(like.device)
+    """[n, 1, h, w] from [n, h, w], whole numbers, or parts of one for floats."""
+    weights = torch.from_numpy(units)[:, None].to(like.device)
     if not numbers.integer:
         return weights.float() / WEIGHT_ONE
-    return weights.int() if numbers.kind == "uint8" else weights
+    return weights if numbers.kind == "uint8" else weights.long()
 
 
 def _rounded(numbers: Numbers, acc: Tensor, loose: bool) -> Tensor:

@@ -23,6 +23,7 @@ from mixwell.plan.geometry import is_affine, is_lattice
 from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Code, Edit, EraseUnits, Interp, Mix
 from mixwell.render.images import TOP, Batch
+from mixwell.render.reference import library
 from mixwell.render.reference.finish import Output, finish
 from mixwell.render.reference.mixing import mix
 from mixwell.render.reference.resize import resize
@@ -109,6 +110,9 @@ def _apply(
     out_hw = trait.out_h, trait.out_w
     if trait.code == Code.WARP:
         return warp(numbers, images, param, out_hw, trait.interp, fill)
+    if trait.code in (Code.PIL_WARP, Code.TV_WARP):
+        code = Code(trait.code)
+        return library.warp(code, numbers, images, param, out_hw, trait.interp, fill)
     if trait.code == Code.RESIZE:
         return resize(numbers, images, param, out_hw, trait.interp)
     if trait.code == Code.CLIP:

@@ -28,6 +28,8 @@ from mixwell._errors import RenderError
 from mixwell.plan.steps import Code
 from mixwell.render import tables
 from mixwell.render.reference.filters import blend, blend_float, blur, per_row, sharpness
+from mixwell.render.reference.levels import apply_table, grey_level, histogram
+from mixwell.render.reference.library import LIBRARY_TONES
 from mixwell.render.reference.noise import erase, noise
 from mixwell.render.reference.rows import doubled
 
@@ -36,25 +38,6 @@ ToneFn = Callable[[Tensor, np.ndarray], Tensor]
 # Which of (value, p, q, t) the red channel takes in each sixth of the hue circle; green and blue
 # take what red takes two sixths earlier and later.
 _RED_SECTORS = (0, 2, 1, 1, 3, 0)
-
-
-def histogram(images: Tensor) -> np.ndarray:
-    """Counts of each level in each channel: uint8 [n, C, H, W] to int64 NumPy [n, C, 256]."""
-    levels = images.flatten(2).to(torch.int64)
-    counts = torch.zeros((*levels.shape[:2], 256), dtype=torch.int64, device=images.device)
-    return counts.scatter_add(2, levels, torch.ones_like(levels)).cpu().numpy()
-
-
-def apply_table(images: Tensor, table: np.ndarray) -> Tensor:
-    """Looks every level up: uint8 [n, C, H, W] and uint8 [n, C or 1, 256] to uint8 [n, C, H, W]."""
-    lookup = torch.tensor(table, device=images.device).expand(-1, images.shape[1], -1)
-    return lookup.gather(2, images.flatten(2).to(torch.int64)).view(images.shape)
-
-
-def grey_level(images: Tensor) -> Tensor:
-    """Pillow's L: uint8 [n, 3, H, W] to int32 [n, 1, H, W]."""
-    red, green, blue = (w * images[:, i : i + 1].int() for i, w in enumerate(tables.GREY_WEIGHTS))
-    return (red + green + blue + (1 << 15)) >> 16
 
 
 def grey_float(images: Tensor) -> Tensor:
@@ -216,6 +199,7 @@ TONE_OPS: dict[Code, Callable[..., Tensor]] = {
     Code.BLUR: blur,
     Code.NOISE: noise,
     Code.ERASE: erase,
+    **LIBRARY_TONES,
 }
 """Every code that moves no pixels: fn(images, params, *, fill, key, kind, mean, std) -> images.
 
