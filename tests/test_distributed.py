@@ -1,7 +1,8 @@
 """Two processes train as one: the same augmented images, and the same gradients.
 
-The policy draws per image only. A mix with `pairing="batch"` partners looks at who else is in the
-batch, and two half batches hold other company than one whole: there, equality is not promised.
+The policy draws per image only, and takes partners from the data set. A mix with partners from the
+batch looks at who else is in it, and two half batches hold other company than one whole: there,
+equality is not promised.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ POLICY = mw.Policy(
     mw.Rotate(15),
     mw.Brightness((0.5, 1.5)),
     mw.RandomErasing(),
+    mw.OneOf(mw.MixUp(pairing="dataset"), mw.CutMix(pairing="dataset")),
 )
 SUMS = {"rtol": 0, "atol": 1e-12}
 """Gradients are float64; only the order in which images are added up differs between one process
@@ -47,7 +49,7 @@ def images() -> tuple[torch.Tensor, torch.Tensor]:
 def batches(rank: int, world_size: int, batch_size: int) -> DataLoader:
     data = list(zip(*images(), strict=True))
     return DataLoader(
-        mw.keyed(data),
+        mw.keyed(data, POLICY),
         sampler=mw.KeyedSampler(
             data, epochs=EPOCHS, shuffle=True, rank=rank, world_size=world_size
         ),

@@ -242,3 +242,15 @@ def test_two_epochs_do_not_share_a_batch():
     with pytest.raises(mw.KeyMissingError, match="samples of two epochs"):
         keys_of(keys)
     assert len(keys_of([])) == 0
+
+
+def test_an_epoch_is_ordered_once(monkeypatch):
+    """Shuffling a large data set takes a second."""
+    asked = []
+    whole = mw.KeyedSampler.whole
+    monkeypatch.setattr(
+        mw.KeyedSampler, "whole", lambda self, epoch: asked.append(epoch) or whole(self, epoch)
+    )
+    sampler = mw.KeyedSampler(20, epochs=3, shuffle=True, rank=1, world_size=2)
+    list(sampler), list(sampler.batches(4)), len(sampler)
+    assert asked == [0, 1]

@@ -67,6 +67,7 @@ class Collate:
         how = self._how(samples)
         whole = [keyed.sample for keyed in samples]
         extra = min((len(keyed.partners) for keyed in samples), default=0)
+        extra = min(extra, self.augment.active.extra)  # evaluation has no use for partners
         whole += [keyed.partners[e] for e in range(extra) for keyed in samples]
         parts = [split(sample, how) for sample in whole] if how is not None else []
         images = as_batch([image for image, _, _ in parts])
@@ -74,7 +75,7 @@ class Collate:
         fields = how if isinstance(how, Fields) else None
         own = [rest for _, _, rest in parts[: len(samples)]]
         rest = collate_frames(own) if fields is not None else None
-        partners = np.array([k.indices for k in samples], np.int64) if extra else None
+        partners = np.array([k.indices[:extra] for k in samples], np.int64) if extra else None
         keys = keys_of([keyed.key for keyed in samples])
         planned = self.augment.prepare(
             images,

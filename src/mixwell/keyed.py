@@ -72,15 +72,23 @@ class keyed(Dataset, Generic[T]):
 
     Args:
         dataset: anything with `__getitem__(int)` and `__len__`.
-        policy: a Policy (or what has one, as an Augment) that mixes with partners from the data
-            set (`pairing="dataset"`): they are read here, in the worker.
-        seed: which partners, 0 .. 2**64 - 1; the Augment's seed makes a run of one seed.
+        policy: a Policy, or an Augment that has one, which mixes with partners from the data set
+            (`pairing="dataset"`): they are read here, in the worker.
+        seed: of the choice of partners, 0 .. 2**64 - 1; None: the Augment's, or 0.
+
+    Raises:
+        PolicyError: policy is neither.
     """
 
-    def __init__(self, dataset: Any, policy: Any = None, *, seed: int = 0) -> None:
+    def __init__(self, dataset: Any, policy: Any = None, *, seed: int | None = None) -> None:
         """Wrap a data set."""
-        self.dataset, self.seed = dataset, seed
+        self.dataset = dataset
         self.policy: Policy | None = getattr(policy, "policy", policy)
+        if not isinstance(self.policy, Policy | None):
+            raise PolicyError(
+                f"keyed(dataset, policy) takes a Policy or an Augment, got {type(policy).__name__}."
+            )
+        self.seed: int = getattr(policy, "seed", 0) if seed is None else seed
 
     def __len__(self) -> int:
         """Length of the data set."""

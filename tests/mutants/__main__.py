@@ -78,7 +78,7 @@ def plant(fault: Fault, package: Path) -> None:
     if text.count(fault.old) != 1:
         raise SystemExit(
             f"{fault.name}: {fault.old!r} stands {text.count(fault.old)} times in {fault.file}; "
-            "it must stand there once. Bring tests/mutants/faults.py up to date."
+            "it must stand there once. Bring tests/mutants/faults up to date."
         )
     path.write_text(text.replace(fault.old, fault.new))
 

@@ -141,6 +141,11 @@ def test_a_part_has_the_keys_of_its_outputs():
     assert (part.seed, part.keys.epoch) == (3, 2)
 
 
+def test_keys_belong_to_outputs():
+    with pytest.raises(PlanError, match=r"a row for each of the 4 outputs, got 3\."):
+        replace(long_plan(), keys=Keys([40, 10, 30]))
+
+
 def test_parts_of_parts_and_the_whole_are_the_same_plan():
     plan = long_plan()
     assert plan[:].digest() == plan.take(range(4)).digest() == plan.digest()

@@ -15,7 +15,18 @@ import mixwell as mw
 from mixwell._errors import PolicyError
 from mixwell._rng import Draws, Keys, batch_derangement
 from mixwell.plan import Mix
-from mixwell.policy import CutMix, MixUp, OneOf, Policy, Sometimes
+from mixwell.policy import (
+    CutMix,
+    Identity,
+    MixUp,
+    OneOf,
+    OnViews,
+    Policy,
+    ResizeMix,
+    Scheduled,
+    Sometimes,
+    TimmMixup,
+)
 from mixwell.policy.pairing import distinct_partners
 from tests.oracles import sampler as oracle
 
@@ -143,8 +154,8 @@ def test_one_image_in_more_than_half_of_the_rows_is_refused_with_the_cure(kind):
         partners(op, np.array([7, 7, 2, 7, 3]))
     assert str(error.value) == (
         f'{kind.__name__}: pairing="distinct" mixes no image with its own copies, so one image may '
-        "fill at most half of the batch, got image 7 in 3 of 5 rows. Use larger batches; for a "
-        "short last batch, drop_last=True on the DataLoader or "
+        "fill at most half of the batch, got image 7 in 3 of 5 rows. Use larger batches, or "
+        'pairing="dataset"; for a short last batch, drop_last=True on the DataLoader or '
         f"Sometimes({kind.__name__}(...), min_batch=2 * repeats, p=1.0)."
     )
     assert partners(Sometimes(op, min_batch=6, p=1.0), np.array([7, 7, 2, 7, 3])).tolist() != []
@@ -218,7 +229,54 @@ def test_augment_gives_the_classes():
         augment(images, torch.eye(3).repeat(2, 1))
 
 
-def test_one_image_is_refused_whether_or_not_it_would_be_mixed():
-    for p in (0.001, 1.0):
-        with pytest.raises(PolicyError, match=r'at least 2 images .* MixUp\(pairing="dataset"\)'):
-            Policy(MixUp(p=p)).sample(np.full((1, 2), 4), keys=Keys(np.arange(1)))
+def test_labels_of_unlike_images_are_mixed():
+    """From the labels to the targets: each row's two classes differ."""
+    augment = mw.Augment(Policy(MixUp(pairing="different_class")), num_classes=3)
+    images = torch.zeros(6, 3, 8, 8, dtype=torch.uint8)
+    _, target = augment(images, torch.tensor([0, 1, 2, 0, 1, 0]))
+    assert ((target > 0).sum(dim=1) == 2).all()
+
+
+# ------------------------------------------------------------------------------- one image alone
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        MixUp(p=0.001),
+        MixUp(),
+        CutMix(p=0.5, lam="batch"),
+        Sometimes(MixUp(), p=0.3),
+        OneOf(MixUp(), Identity(), p=0.3),
+        OneOf(MixUp(pairing="dataset"), Sometimes(CutMix(), p=0.3)),
+        Scheduled(MixUp(), stop=0.5, p=0.3),
+        Scheduled(ResizeMix(), p=0.3),
+        Sometimes(TimmMixup(), p=0.3),
+    ],
+    ids=repr,
+)
+def test_one_image_is_refused_whatever_is_drawn(op):
+    """Not by luck: a training must not break at the end of its tenth epoch."""
+    for index in range(12):
+        keys = Keys(np.array([index]), progress=0.25)
+        with pytest.raises(PolicyError, match=r'at least 2 images .* \w+\(pairing="dataset"\)'):
+            Policy(op).sample(
+                np.full((1 + op.extra, 2), 4), keys=keys, partners=np.ones((1, op.extra), int)
+            )
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        MixUp(p=0.0),
+        Sometimes(MixUp(), min_batch=2, p=1.0),
+        Scheduled(MixUp(), start=0.5),
+        Sometimes(MixUp(), p=0.0),
+        OnViews(MixUp(), views=(1,), of=2),
+        Identity(),
+    ],
+    ids=repr,
+)
+def test_one_image_is_fine_where_nothing_can_happen_to_it(op):
+    plan = Policy(op).sample(np.full((1, 2), 4), keys=Keys(np.array([7]), progress=0.25))
+    assert plan.sources()[1][0, 0] == 1

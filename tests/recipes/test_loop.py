@@ -123,10 +123,10 @@ def test_recorded_order_is_what_was_trained_on(data, fabric, monkeypatch):
     seen = []
     original = mw.Augment.__call__
 
-    def spy(self, images, labels=None, *, keys=None, getter=None):
+    def spy(self, images, labels=None, *, keys=None, **more):
         if self.policy == MIXED:
             seen.append(keys.index)
-        return original(self, images, labels, keys=keys, getter=getter)
+        return original(self, images, labels, keys=keys, **more)
 
     monkeypatch.setattr(mw.Augment, "__call__", spy)
     result = run(data, fabric)

@@ -199,3 +199,20 @@ def write_images(folder: Path, sizes: list[tuple[int, int]]) -> list[Path]:
         paths.append(folder / f"image{i}.png")
         Image.fromarray(pixels).save(paths[-1])
     return paths
+
+
+def test_partners_of_the_data_set_classes_and_schedules_can_be_previewed():
+    images = [np.full((12, 12, 3), level, np.uint8) for level in (10, 100, 200)]
+    policy = mw.Policy(
+        mw.OneOf(mw.CutMix(pairing="dataset"), mw.MixUp(pairing="different_class")),
+        mw.Scheduled(mw.Invert(), stop=-5, by="epoch", p=mw.Ramp(0.0, 1.0)),
+    )
+    made = draw_samples(policy, images, copies=3)
+    assert [len(copy) for copy in made.outputs] == [3, 3, 3]
+    first, last = (np.array([o.mean() for o in made.outputs[c]]) for c in (0, 2))
+    assert first.max() <= 200 and first.min() >= 10
+    means = [(255 - np.array([10, 100, 200]).astype(float)).min(), 245]
+    assert last.min() >= means[0] and last.max() <= means[1]
+    for plan in made.plans:
+        shown = {int(plan.inputs[r]) for r in plan.sources()[0].ravel()}
+        assert shown <= {0, 1, 2}

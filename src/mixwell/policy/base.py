@@ -101,11 +101,20 @@ class Op(ABC):
     """How many outputs it makes of each row."""
 
     @property
+    def parts(self) -> tuple[Op, ...]:
+        """The ops that it is made of."""
+        found = (*(getattr(self, "ops", None) or ()), getattr(self, "op", None))
+        return tuple(part for part in found if isinstance(part, Op))
+
+    @property
     def extra(self) -> int:
         """How many partners from the data set it needs for each row."""
-        parts = (*(getattr(self, "ops", None) or ()), getattr(self, "op", None))
-        inner = max((part.extra for part in parts if isinstance(part, Op)), default=0)
+        inner = max((part.extra for part in self.parts), default=0)
         return max(inner, int(getattr(self, "pairing", "") == "dataset"))
+
+    def awake(self, rows: Rows) -> bool:
+        """Whether it might happen to any of these rows, whatever is drawn."""
+        return self.p != 0.0
 
     def __post_init__(self) -> None:
         """Make the fields plain and check them; called by dataclass after construction."""

@@ -103,6 +103,10 @@ class Sometimes(Op):
         adopt(self, (self.op,))
         need(self, self.min_batch >= 1, "min_batch must be at least 1", self.min_batch)
 
+    def awake(self, rows: Rows) -> bool:
+        """Not in a small batch."""
+        return super().awake(rows) and len(rows) >= self.min_batch
+
     def gate(self, rows: Rows) -> np.ndarray:
         """Drawn for each row; for nobody in a small batch."""
         if len(rows) < self.min_batch:

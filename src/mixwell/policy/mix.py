@@ -20,7 +20,7 @@ from mixwell._rng import batch_permutation
 from mixwell.plan.steps import WEIGHT_ONE, Mix, MixMode
 from mixwell.policy.base import MixOp, Rows
 from mixwell.policy.fields import need, need_span
-from mixwell.policy.pairing import PairingName, need_partners, partners
+from mixwell.policy.pairing import PairingName, partners
 
 LamName = Literal["image", "pair", "batch"]
 LabelName = Literal["area", "lambda"]
@@ -81,7 +81,6 @@ def drawn_gate(op: Sharer, rows: Rows, share: float | None = None) -> np.ndarray
     With a share, round(share * N) rows at random are served, keyed by (epoch, step, rank), and the
     chance holds for those.
     """
-    need_partners(op, rows)
     chance = np.broadcast_to(rows.number(op.p), len(rows))
 
     def draw(per_batch: bool = False) -> np.ndarray:
@@ -116,14 +115,17 @@ class MixUp(MixOp):
             1 for CIFAR-10.
         lam: "image", "pair" or "batch", see the module.
         pairing: "derangement" (random, never oneself), "distinct" (random, never the same sample
-            index, for repeated augmentation; at most half of the rows may share one), "roll"
-            (partner of i is i - 1), "flip" (n - 1 - i), "random" (may be oneself).
+            index, for repeated augmentation; at most half of the rows may share one),
+            "same_class", "different_class" (random, by labels that are class numbers), "dataset"
+            (a random other sample of the data set, see `keyed`), "roll" (partner of i is i - 1),
+            "flip" (n - 1 - i), "random" (may be oneself).
         share: 0 .. 1: exactly this part of the batch, rounded to whole rows and chosen at random,
             is mixed, the rest kept (all rows can be partners); None leaves it to `p` alone.
         p: chance; drawn for the image, pair or batch as lambda is.
 
     Raises:
-        PolicyError: at sampling, one image alone, or images of different sizes.
+        PolicyError: at sampling, one image alone (unless pairing is "dataset"), images of different
+            sizes, or what the pairing needs is not there.
     """
 
     alpha: float = 1.0

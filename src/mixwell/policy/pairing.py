@@ -9,7 +9,7 @@ import numpy as np
 
 from mixwell._errors import PolicyError
 from mixwell._rng import Draws, batch_derangement, batch_permutation
-from mixwell.policy.base import Rows
+from mixwell.policy.base import Op, Rows
 
 PairingName = Literal[
     "derangement",
@@ -26,7 +26,7 @@ PairingName = Literal[
 | ----------------- | ------------------------------------------------------------------------ |
 | "derangement"     | random, never the image itself                                           |
 | "distinct"        | random, never a copy of the same sample, for repeated augmentation       |
-| "same_class"      | random among the others of its class; an image alone in its class stays  |
+| "same_class"      | random among the others of its class; the image itself if there is none  |
 | "different_class" | random, never of its own class                                           |
 | "dataset"         | a random other sample of the data set, whatever the batch                |
 | "roll"            | the image before, as torchvision                                         |
@@ -48,6 +48,22 @@ def need_partners(op: Any, rows: Rows) -> None:
             f"DataLoader, use Sometimes({name}(...), min_batch=2, p=1.0), or take partners from "
             f'the data set: {name}(pairing="dataset").'
         )
+
+
+def need_company(op: Op, rows: Rows) -> None:
+    """Refuse a batch of one image if an op, or a part of it, pairs within the batch.
+
+    Ops that are off for these rows, luck aside, need no company.
+
+    Raises:
+        PolicyError: see `need_partners`.
+    """
+    if len(rows) != 1 or not op.awake(rows):
+        return
+    if hasattr(op, "pairing"):
+        need_partners(op, rows)
+    for part in op.parts:
+        need_company(part, rows)
 
 
 def partners(op: Any, rows: Rows) -> np.ndarray:
@@ -142,8 +158,9 @@ def distinct_partners(draws: Draws, name: str, subject: str) -> np.ndarray:
         return (
             f'{subject}: pairing="distinct" mixes no image with its own copies, so one image may '
             f"fill at most half of the batch, got image {index} in {most} of {len(draws.keys)} "
-            "rows. Use larger batches; for a short last batch, drop_last=True on the DataLoader or "
-            f"Sometimes({subject}(...), min_batch=2 * repeats, p=1.0)."
+            'rows. Use larger batches, or pairing="dataset"; for a short last batch, '
+            f"drop_last=True on the DataLoader or Sometimes({subject}(...), min_batch=2 * repeats, "
+            "p=1.0)."
         )
 
     return unlike_partners(draws, name, draws.keys.index, message)

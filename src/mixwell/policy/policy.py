@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from mixwell.plan.check import SIDE_LIMIT
 from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Edit, Mix
 from mixwell.policy.base import Op, OutSize, Rows, chained_size, sample_op
+from mixwell.policy.pairing import need_company
 from mixwell.policy.program import Program, Step
 
 
@@ -47,10 +48,12 @@ class Policy:
                 'Policy: one op may mix with partners from the data set (pairing="dataset"), got '
                 f"{len(places)}. Put them into one OneOf."
             )
-        if places and any(op.outputs > 1 for op in self.ops[: places[0]]):
-            raise PolicyError(
-                'Policy: an op with pairing="dataset" must stand before Views, got it behind.'
-            )
+        for op in self.ops[: places[0] if places else 0]:
+            if op.mixes or op.outputs > 1:
+                raise PolicyError(
+                    'Policy: an op with pairing="dataset" must stand before other mixers and '
+                    f"Views, got it behind {op!r}. Put it first."
+                )
 
     @property
     def extra(self) -> int:
@@ -142,11 +145,14 @@ class Policy:
             )
         classes = _checked_labels(labels, len(keys))
         draws = Draws(keys, operator.index(seed))
-        rows = Rows(sizes, draws.views(1 + self.extra) if self.extra else draws, classes)
+        rows = Rows(sizes, draws, classes)
+        if self.extra:  # until the op that mixes with them, partners are rows like the images
+            rows = Rows(sizes, replace(draws, keys=_with_slots(keys, self.extra)))
         steps: list[Edit | Mix] = []
         for i, op in enumerate(self.ops):
             if op.extra:
                 rows = Rows(rows.size_hw[: len(keys)], draws, classes, rows.size_hw)
+            need_company(op, rows)
             step = _sample_named(op, rows.child(i))
             if isinstance(step, Edit) and steps and isinstance(steps[-1], Edit):
                 steps[-1] = Edit.chain([steps[-1], step])
@@ -201,6 +207,25 @@ def _checked_inputs(extra: int, keys: Keys, partners: np.ndarray | None) -> np.n
             f"partners must be [{len(keys)}, {extra}] for this policy, got {partners.shape}."
         )
     return np.concatenate([keys.index, partners.T.reshape(-1)])
+
+
+def _with_slots(keys: Keys, extra: int) -> Keys:
+    """The images' own keys, then those of their partners, slot by slot.
+
+    A partner's key is its image's with another copy: the numbers of copies, 0 .. 65535, are shared
+    out among the slots. So what is done to an image does not depend on whether partners are read.
+
+    Raises:
+        PolicyError: a copy beyond the share of each slot.
+    """
+    room = 2**16 // (1 + extra)
+    if len(keys) and keys.copy.max() >= room:
+        raise PolicyError(
+            f'pairing="dataset" leaves copies 0 .. {room - 1} to the images, got copy '
+            f"{keys.copy.max()}. Repeat samples less often."
+        )
+    copy = np.concatenate([keys.copy + slot * room for slot in range(1 + extra)])
+    return replace(keys.views(1 + extra), copy=copy)
 
 
 def _checked_labels(labels: np.ndarray | None, count: int) -> np.ndarray | None:

@@ -58,6 +58,10 @@ class Scheduled(Op):
         begun = time >= (-np.inf if start is None else start)
         return begun & (time < (np.inf if stop is None else stop))
 
+    def awake(self, rows: Rows) -> bool:
+        """At the right time."""
+        return super().awake(rows) and bool(self.active(rows).any())
+
     def gate(self, rows: Rows) -> np.ndarray:
         """Everybody, at the right time, with chance `p`."""
         return self.active(rows) & super().gate(rows)

@@ -92,8 +92,16 @@ class OnViews(Op):
 
     def gate(self, rows: Rows) -> np.ndarray:
         """Rows of these views, with chance `p`."""
-        return np.isin(rows.keys.copy % self.of, self.views) & super().gate(rows)
+        return self._among(rows) & super().gate(rows)
+
+    def awake(self, rows: Rows) -> bool:
+        """Where there are rows of these views."""
+        return super().awake(rows) and bool(self._among(rows).any())
 
     def sample(self, rows: Rows) -> Step:
         """The op's step."""
         return sample_op(self.op, rows.child("op"))
+
+    def _among(self, rows: Rows) -> np.ndarray:
+        """bool [N]: rows of these views."""
+        return np.isin(rows.keys.copy % self.of, self.views)

@@ -75,8 +75,12 @@ class MemoryFeed:
         """The batches of one epoch."""
         self.sampler.set_epoch(epoch)
         for keys in self.sampler.batches(self.batch_size, drop_last=True):
-            rows = torch.from_numpy(keys.index).to(self.images.device)
-            yield self.augment(self.images[rows], self.labels[rows], keys=keys)
+            policy, seed = self.augment.policy, self.augment.seed
+            partners = policy.partner_indices(keys, len(self.images), seed=seed)
+            read = np.concatenate([keys.index, partners.T.reshape(-1)])
+            rows = torch.from_numpy(read).to(self.images.device)
+            images, labels = self.images[rows], self.labels[rows]
+            yield self.augment(images, labels, keys=keys, partners=partners)
 
     def order(self, epoch: int) -> np.ndarray:
         """int64: the images of one epoch, in the order of the batches."""
@@ -107,7 +111,7 @@ class LoaderFeed:
         self.sampler, self.batch_size, self.device = sampler, batch_size, device
         self.steps = len(sampler) // batch_size
         self.loader = DataLoader(
-            mw.keyed(images),
+            mw.keyed(images, collate.augment),
             sampler=sampler,
             batch_size=batch_size,
             collate_fn=collate,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mixwell.plan import Plan
     from mixwell.policy import Policy
 
+_EPOCHS = 100
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -47,6 +48,10 @@ def draw_samples(
 ) -> Samples:
     """Sample and render a policy `copies` times on the same images.
 
+    Partners from the data set are others of the images; every image is its own class. Schedules
+    see a training of 100 epochs; by progress, the copies stand at even steps from its beginning to
+    its end.
+
     Args:
         policy: what may be done.
         images: anything `as_pil` takes; they are treated as RGB.
@@ -66,10 +71,19 @@ def draw_samples(
     index = np.arange(len(inputs))
     plans, outputs = [], []
     for copy in range(copies):
-        keys = Keys(index=index, copy=np.full_like(index, copy), epoch=epoch, step=copy)
-        plan = policy.sample(sizes_hw, keys=keys, seed=seed)
+        keys = Keys(
+            index=index,
+            copy=np.full_like(index, copy),
+            epoch=epoch,
+            step=copy,
+            progress=copy / max(copies - 1, 1),
+            epochs=max(_EPOCHS, epoch + 1),
+        )
+        partners = policy.partner_indices(keys, len(inputs), seed=seed)
+        read = np.concatenate([index, partners.T.reshape(-1)])
+        plan = policy.sample(sizes_hw[read], keys=keys, seed=seed, labels=index, partners=partners)
         plans.append(plan)
-        outputs.append(rendered(inputs, plan))
+        outputs.append(rendered([inputs[i] for i in read], plan))
     return Samples(inputs, plans, outputs)
 
 

@@ -1,0 +1,18 @@
+"""The planted faults: one line each, with the test files that should catch it."""
+
+from __future__ import annotations
+
+from tests.mutants.faults import mixers, plan, policy, profiles, recipes, render, targets
+from tests.mutants.faults.fault import Fault
+
+__all__ = ["FAULTS", "Fault"]
+
+FAULTS: tuple[Fault, ...] = (
+    *plan.FAULTS,
+    *policy.FAULTS,
+    *mixers.FAULTS,
+    *profiles.FAULTS,
+    *render.FAULTS,
+    *targets.FAULTS,
+    *recipes.FAULTS,
+)

@@ -1,0 +1,238 @@
+"""Faults in policies that edit."""
+
+from __future__ import annotations
+
+from tests.mutants.faults.fault import Fault
+
+TORCHVISION = ("tests/compat/test_torchvision_ops.py",)
+TIMM_DRAWS = ("tests/compat/test_timm_draws.py",)
+PUBLISHED = ("tests/policy/test_published.py",)
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "policy: one key for whether and how much",
+        "policy/base.py",
+        'rows.draws.bernoulli("whether", rows.number(self.p))',
+        'rows.draws.bernoulli("angle", rows.number(self.p))',
+        ("tests/policy/test_warp.py",),
+    ),
+    Fault(
+        "randaugment: translation rounded, not cut",
+        "policy/spaces/native.py",
+        "np.trunc(t * reach + _TINY)",
+        "np.rint(t * reach)",
+        ("tests/policy/test_auto.py",),
+    ),
+    Fault(
+        "erasing: rectangle as large as the image allowed",
+        "policy/erase.py",
+        "(h < height) & (w < width)",
+        "(h <= height) & (w <= width)",
+        ("tests/policy/test_erase.py",),
+    ),
+    Fault(
+        "alternating flip does not alternate",
+        "policy/geometry.py",
+        "first ^ bool(draws.keys.epoch % 2)",
+        "first ^ bool(draws.keys.epoch * 0)",
+        ("tests/policy/test_geometry.py",),
+    ),
+    Fault(
+        "schedule: stop belongs to it",
+        "policy/schedule.py",
+        "(time < (np.inf",
+        "(time <= (np.inf",
+        ("tests/policy/test_compose.py",),
+    ),
+    Fault(
+        "text: code is evaluated",
+        "policy/text.py",
+        "value = ast.literal_eval(node)",
+        'value = eval(compile(ast.Expression(node), "", "eval"))',
+        ("tests/policy/test_text.py",),
+    ),
+    Fault(
+        "augmix: drawn chains never have three ops",
+        "policy/augmix.py",
+        'rows.draws.integers("depth", 1, DRAWN_DEPTH + 1)',
+        'rows.draws.integers("depth", 1, DRAWN_DEPTH)',
+        ("tests/policy/test_augmix.py",),
+    ),
+    Fault(
+        "augmix: parts of the sum equal, not drawn",
+        "policy/augmix.py",
+        "parts.append(left * part)",
+        "parts.append(left / (count - i))",
+        ("tests/policy/test_augmix.py",),
+    ),
+    Fault(
+        "views: draws of one view repeated in the next",
+        "policy/views.py",
+        'rows.child(f"view {i}")',
+        'rows.child("view")',
+        ("tests/policy/test_augmix.py",),
+    ),
+    Fault(
+        "schedule: epochs from the end counted from one too late",
+        "policy/ramp.py",
+        "return value + _epochs(keys, subject)",
+        "return value + _epochs(keys, subject) + 1",
+        ("tests/policy/test_schedule.py",),
+    ),
+    Fault(
+        "schedule: a ramp moves on after its end",
+        "policy/ramp.py",
+        "np.clip((time - start) / (stop - start), 0.0, 1.0)",
+        "np.maximum((time - start) / (stop - start), 0.0)",
+        ("tests/policy/test_schedule.py",),
+    ),
+    Fault(
+        "profile: no fill drawn as a given black",
+        "policy/spaces/base.py",
+        "edit.param[unfilled, 0, 11] = 1.0",
+        "edit.param[unfilled, 0, 11] = 0.0",
+        TORCHVISION,
+    ),
+    Fault(
+        "autoaugment: the second chance is the first one's",
+        "policy/autoaugment.py",
+        "part = rows.child(k)",
+        "part = rows.child(0)",
+        ("tests/policy/test_autoaugment.py",),
+    ),
+    Fault(
+        "randaugment: noise shared by an image's ops",
+        "policy/auto.py",
+        "t = strengths(self, part, magnitude)",
+        "t = strengths(self, rows, magnitude)",
+        ("tests/policy/test_autoaugment.py",),
+    ),
+    Fault(
+        "randaugment: without replacement, weights forgotten",
+        "policy/auto.py",
+        "np.where(weights > 0, times / weights, np.inf)",
+        "np.where(weights > 0, times, np.inf)",
+        ("tests/policy/test_autoaugment.py",),
+    ),
+    Fault(
+        "uniformaugment: the chance is the strength",
+        "policy/auto.py",
+        't = part.draws.uniform("magnitude")',
+        "t = chance",
+        ("tests/policy/test_autoaugment.py",),
+    ),
+    Fault(
+        "trivialaugment: the narrow space keeps 4 .. 0 bits",
+        "policy/spaces/native.py",
+        "below(8, 4)",
+        "below(4, 4)",
+        ("tests/policy/test_levels.py",),
+    ),
+    Fault(
+        "uniformaugment: Cutout goes by the height",
+        "policy/spaces/native.py",
+        "t * 0.2 * size_hw[:, 1]",
+        "t * 0.2 * size_hw[:, 0]",
+        ("tests/policy/test_levels.py",),
+    ),
+    Fault(
+        "randaugment: noisy magnitudes are cut off at the last bin alone",
+        "policy/auto.py",
+        "most = top if op.magnitude_max is None else op.magnitude_max",
+        "most = top",
+        ("tests/policy/test_autoaugment.py",),
+    ),
+    Fault(
+        "levels: signed ops are shown with one sign",
+        "policy/spaces/levels.py",
+        "for sign in (-1.0, 1.0))",
+        "for sign in (1.0, 1.0))",
+        ("tests/policy/test_levels.py",),
+    ),
+    Fault(
+        "population: an entry's chance is asked with the op's own number",
+        "policy/population.py",
+        'uniforms("entries", len(entries))',
+        'uniforms("whether", len(entries))',
+        ("tests/policy/test_population.py",),
+    ),
+    Fault(
+        "population: a stage begins at the epoch of the wrong trial",
+        "policy/population.py",
+        "trial, cloned, _, start, old, new = found",
+        "trial, cloned, start, _, old, new = found",
+        ("tests/policy/test_population.py",),
+    ),
+    Fault(
+        "population: entries in the order of the schedule",
+        "policy/population.py",
+        'order = rows.draws.permutation("order", len(entries))',
+        "order = np.tile(np.arange(len(entries)), (len(rows), 1))",
+        ("tests/policy/test_population.py",),
+    ),
+    Fault(
+        "population: a stage begins one epoch late",
+        "policy/population.py",
+        "if start <= epoch][-1]",
+        "if start < max(epoch, 0.5)][-1]",
+        ("tests/policy/test_population.py",),
+    ),
+    Fault(
+        "one of: once per batch ignored",
+        "policy/compose.py",
+        'per_batch=self.per == "batch"',
+        "per_batch=False",
+        ("tests/policy/test_compose.py",),
+    ),
+    Fault(
+        "pairing: a small batch is refused though nothing would happen to it",
+        "policy/compose.py",
+        "super().awake(rows) and len(rows) >= self.min_batch",
+        "super().awake(rows)",
+        ("tests/policy/test_pairing.py",),
+    ),
+    Fault(
+        "timm: noise is cut off at the magnitude",
+        "policy/auto.py",
+        "np.clip(magnitude, 0, most), len(rows)",
+        "np.clip(magnitude, 0, most * 0.9), len(rows)",
+        TIMM_DRAWS,
+    ),
+    Fault(
+        "timm: one draw of noise for all slots",
+        "policy/auto.py",
+        "            t = strengths(self, part, magnitude)\n            slots.append"
+        "(space(self.space_name)",
+        "            t = strengths(self, rows, magnitude)\n            slots.append"
+        "(space(self.space_name)",
+        TIMM_DRAWS,
+    ),
+    Fault(
+        "presets: a recipe forgets its own size",
+        "policy/presets.py",
+        "recipe.size if size is None else size",
+        "SIZE if size is None else size",
+        PUBLISHED,
+    ),
+    Fault(
+        "published: DeiT's magnitudes have no noise",
+        "policy/published.py",
+        'timm_op("rand-m9-mstd0.5-inc1"',
+        'timm_op("rand-m9-inc1"',
+        PUBLISHED,
+    ),
+    Fault(
+        "published: torchvision chooses the mix for each image",
+        "policy/published.py",
+        'TorchvisionCutMix(1.0), per="batch")',
+        'TorchvisionCutMix(1.0), per="image")',
+        PUBLISHED,
+    ),
+    Fault(
+        "published: airbench hides an eighth",
+        "policy/published_cifar.py",
+        "share = 12 * 12 / (32 * 32)",
+        "share = 11 * 12 / (32 * 32)",
+        PUBLISHED,
+    ),
+)

@@ -1,0 +1,31 @@
+"""Faults in recipes, the command line and pictures."""
+
+from __future__ import annotations
+
+from tests.mutants.faults.fault import Fault
+
+OPS = ("tests/viz/test_ops.py",)
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "compare: interval from the normal distribution",
+        "recipes/stats.py",
+        "half = t_quantile((1 + level) / 2, n - 1)",
+        "half = 1.96",
+        ("tests/recipes/test_stats.py",),
+    ),
+    Fault(
+        "viz: what is erased in normalised units is drawn black",
+        "viz/samples.py",
+        "np.asarray(image) * std + mean",
+        "np.asarray(image) * std",
+        OPS,
+    ),
+    Fault(
+        "viz: schedules stand still in pictures of ops",
+        "viz/ops.py",
+        "progress=epoch / EPOCHS,",
+        "progress=0.0,",
+        OPS,
+    ),
+)

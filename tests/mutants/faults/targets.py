@@ -1,0 +1,193 @@
+"""Faults in labels, losses and the facade."""
+
+from __future__ import annotations
+
+from tests.mutants.faults.fault import Fault
+
+LABELS = ("tests/targets/test_labels.py", "tests/test_truth.py")
+KEYED = ("tests/test_keyed.py", "tests/test_collate.py")
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "labels: assigned instead of added",
+        "targets/kinds.py",
+        "scatter_add_(1,",
+        "scatter_(1,",
+        LABELS,
+    ),
+    Fault(
+        "labels: the partner of another image",
+        "targets/labels.py",
+        "classes = given[seen.rows]",
+        "classes = given[seen.rows.roll(1, 0)]",
+        LABELS,
+    ),
+    Fault(
+        "labels: smoothing adds mass",
+        "targets/labels.py",
+        "mass * (smoothing / num_classes)",
+        "mass * smoothing",
+        LABELS,
+    ),
+    Fault(
+        "accuracy: counts the largest label instead of the predicted one",
+        "targets/accuracy.py",
+        "reduced(target.gather(1, predicted), target",
+        "reduced(target.amax(dim=1), target",
+        ("tests/targets/test_losses.py",),
+    ),
+    Fault(
+        "sampler: copies not counted",
+        "keyed.py",
+        "np.arange(len(order)) - np.repeat(starts, lengths)",
+        "np.zeros(len(order), np.int64)",
+        KEYED,
+    ),
+    Fault(
+        "sampler: progress stands still within an epoch",
+        "keyed.py",
+        "(epoch + position / length)",
+        "(epoch + 0 / length)",
+        (*KEYED, "tests/test_workers.py"),
+    ),
+    Fault(
+        "collate: every batch of an epoch is paired alike",
+        "keyed.py",
+        "step=first.position,",
+        "step=0,",
+        KEYED,
+    ),
+    Fault(
+        "sampler: the next epoch has the same order",
+        "keyed.py",
+        "Keys(np.zeros(0, np.int64), epoch=epoch)",
+        "Keys(np.zeros(0, np.int64), epoch=0)",
+        KEYED,
+    ),
+    Fault(
+        "consistency: divergence summed over views",
+        "targets/consistency.py",
+        "(logs.exp() * (logs - mean)).sum(dim=2).mean()",
+        "(logs.exp() * (logs - mean)).sum(dim=(0, 2)).mean()",
+        ("tests/targets/test_consistency.py",),
+    ),
+    Fault(
+        "features: rectangles taken for whole images",
+        "targets/features.py",
+        "whole = (mix.rect_px == canvas[:, None]).all(axis=2) & (mix.offset_px == 0).all(axis=2)",
+        "whole = np.ones(mix.mode.shape, bool)",
+        ("tests/targets/test_features.py",),
+    ),
+    Fault(
+        "labels: a weight reaches the first source alone",
+        "targets/labels.py",
+        "to(seen.rows.device)[seen.rows]\n",
+        "to(seen.rows.device)[seen.rows[:, :1]]\n",
+        ("tests/targets/test_label_mass.py",),
+    ),
+    Fault(
+        "labels: ignored sources keep their mass",
+        "targets/labels.py",
+        "mass = seen.shares * known[seen.rows] * _factor",
+        "mass = seen.shares * _factor",
+        ("tests/targets/test_label_mass.py",),
+    ),
+    Fault(
+        "labels: background of a mix is lost",
+        "targets/shown.py",
+        "whole = np.maximum(plan.out_hw.astype(np.int64).prod(axis=1), mass.sum(axis=1))",
+        "whole = mass.sum(axis=1)",
+        ("tests/targets/test_label_mass.py",),
+    ),
+    Fault(
+        "labels: multi-label means are over all sources",
+        "targets/labels.py",
+        "values = values / torch.where(weights > 0, weights, 1.0)",
+        "values = values / 1.0",
+        ("tests/targets/test_label_mass.py",),
+    ),
+    Fault(
+        "losses: ignored labels shrink the mean",
+        "targets/losses.py",
+        "    whole = mass.sum()\n",
+        "    whole = torch.ones_like(mass).sum()\n",
+        ("tests/targets/test_losses_mass.py",),
+    ),
+    Fault(
+        "losses: smoothing adds mass to ignored rows",
+        "targets/losses.py",
+        "each = (1.0 - smoothing) * each + smoothing * mass * evenly",
+        "each = (1.0 - smoothing) * each + smoothing * evenly",
+        ("tests/targets/test_losses_mass.py",),
+    ),
+    Fault(
+        "losses: half-precision logits stay so",
+        "targets/losses.py",
+        "return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits",
+        "return logits",
+        ("tests/targets/test_losses_mass.py",),
+    ),
+    Fault(
+        "heads: the options of one head reach all",
+        "targets/forms.py",
+        "sources if form.background is None else with_fill",
+        "with_fill",
+        ("tests/targets/test_forms.py",),
+    ),
+    Fault(
+        "samples: later images keep their pixels",
+        "samples.py",
+        "            sample = put(sample, path, item)\n        return sample",
+        "            sample = put(sample, self.images[0], item)\n        return sample",
+        ("tests/test_samples.py",),
+    ),
+    Fault(
+        "samples: of two candidates the first is taken",
+        "samples.py",
+        "if len(image) == len(label) == 1:",
+        "if image and label:",
+        ("tests/test_samples.py",),
+    ),
+    Fault(
+        "samples: put changes the sample itself",
+        "samples.py",
+        "made: Any = copy.copy(sample)",
+        "made: Any = sample",
+        ("tests/test_samples.py",),
+    ),
+    Fault(
+        "visible: an image's own padding taken from it",
+        "targets/visible.py",
+        "some = np.flatnonzero(~whole)",
+        "some = np.arange(len(whole))",
+        ("tests/targets/test_visible.py",),
+    ),
+    Fault(
+        "pairing: partners from the data set in another order",
+        "collate.py",
+        "keyed.partners[e] for e in range(extra) for keyed in samples",
+        "keyed.partners[e] for e in range(extra) for keyed in samples[::-1]",
+        ("tests/test_partners.py",),
+    ),
+    Fault(
+        "repeated: copies a whole epoch apart",
+        "repeated.py",
+        "np.repeat(order, int(self.repeats))",
+        "np.tile(order, int(self.repeats))",
+        ("tests/test_repeated.py",),
+    ),
+    Fault(
+        "repeated: no whole blocks of 256",
+        "repeated.py",
+        "return n // _BLOCK * _BLOCK // ranks",
+        "return n // ranks",
+        ("tests/test_repeated.py",),
+    ),
+    Fault(
+        "repeated: the ranks' ends filled up with the next sample",
+        "repeated.py",
+        "np.resize(repeated, self.per_rank() * self.world_size)",
+        "np.pad(repeated, (0, len(repeated)), mode='edge')[: self.per_rank() * self.world_size]",
+        ("tests/test_repeated.py",),
+    ),
+)
