@@ -31,7 +31,7 @@ def test_a_plan_prints_as_one_readable_line():
             " = 75.0 % sample 40, 25.0 % sample 20",
         ),
         (1, "contrast 1.25; cutmix of 2; posterize 4 bits = 66.7 % sample 10, 33.3 % sample 40"),
-        (2, "flip; contrast 1.25; kept of 2; posterize 4 bits"),
+        (2, "flip; contrast 1.25; posterize 4 bits"),
     ],
 )
 def test_an_output_is_described_in_words(output, words):
@@ -72,8 +72,8 @@ def test_the_words_follow_the_first_source_that_shows():
     mix.weight[0] = 1.0
     mix.rect_px[0] = [0, 0, 8, 6]
     plan = Plan(size_hw, (edit, mix))
-    assert plan.describe(0) == "invert; kept of 2"
-    assert plan.describe(-1) == "invert; kept of 2"
+    assert plan.describe(0) == "invert"
+    assert plan.describe(-1) == "invert"
 
 
 def test_a_turn_is_described_with_its_angle():
@@ -139,3 +139,23 @@ def test_interpolations_keep_their_numbers():
         "TV_AUTOCONTRAST": 54,
     }
     assert [m.value for m in MixMode] == [0, 1, 2, 3, 4]
+
+
+def test_a_sum_of_versions_of_one_image_is_no_mixup():
+    size_hw = np.full((2, 2), 4, np.int32)
+    copies = Mix.identity(np.full((4, 2), 4), sources=1)
+    copies.source[:, 0] = [0, 1, 0, 1]
+    added = Mix.identity(size_hw)
+    added.source[:, 1], added.mode[:, 1], added.weight[...] = [2, 3], MixMode.ADD, 0.5
+    added.rect_px[:, 1] = added.rect_px[:, 0]
+    assert Plan(size_hw, (copies, added)).describe(1) == "sum of 2 versions"
+
+
+def test_parts_are_counted_as_they_show():
+    size_hw = np.full((2, 2), 4, np.int32)
+    mix = Mix.identity(size_hw, sources=9)
+    mix.source[0, 1:3], mix.mode[0, 1:3] = 1, MixMode.PASTE
+    mix.rect_px[0, 1:3] = [(0, 0, 2, 2), (2, 2, 4, 4)]
+    plan = Plan(size_hw, (mix,))
+    assert plan.describe(0) == "mix of 3 parts = 50.0 % sample 0, 50.0 % sample 1"
+    assert plan.describe(1) == "unchanged"

@@ -35,25 +35,51 @@ def summary(plan: Plan) -> str:
 def describe(plan: Plan, output: int) -> str:
     """What happens to one output, e.g. `flip; contrast 1.31; mixup of 2 = 63.0 % sample 4, ...`.
 
-    Before a mix, the words follow the first source that shows in it.
+    Before a mix, the words follow the first source that shows in it. A mix that keeps the row as it
+    is goes without words.
     """
     parts: list[str] = []
     row = range(len(plan))[output]
-    for step in reversed(plan.steps):
+    for i, step in reversed(list(enumerate(plan.steps))):
         if isinstance(step, Mix):
-            parts.append(f"{mix_kind(step, row)} of {step.source.shape[1]}")
-            row = int(step.source[row, (_shown(step, row) or [0])[0]])
+            parts += _mix_words(plan, i, row)
+            row = _first(step, row)
         else:
             slots = (_slot_words(step, row, k) for k in reversed(range(step.slots)))
             parts += [words for words in slots if words]
     single = plan.take([output])
     rows, shares = single.sources()
-    mixed = ", ".join(
-        f"{100 * s:.1f} % sample {single.inputs[r]}"
-        for r, s in zip(rows[0], shares[0], strict=True)
-        if s > 0
-    )
-    return "; ".join(parts[::-1] or ["unchanged"]) + (f" = {mixed}" if shares[0].max() < 1 else "")
+    said: Counter[int] = Counter()
+    for source, share in zip(rows[0].tolist(), shares[0].tolist(), strict=True):
+        if share > 0:
+            said[int(single.inputs[source])] += share
+    mixed = ", ".join(f"{100 * share:.1f} % sample {sample}" for sample, share in said.items())
+    return "; ".join(parts[::-1] or ["unchanged"]) + (f" = {mixed}" if len(said) > 1 else "")
+
+
+def _mix_words(plan: Plan, place: int, row: int) -> list[str]:
+    """What a mix does to a row: `mixup of 2`, or `sum of 4 versions` of one image."""
+    step = plan.steps[place]
+    assert isinstance(step, Mix)
+    used, kind = _shown(step, row), mix_kind(step, row)
+    if kind == "kept":
+        return []
+    origins = {_origin(plan, place, int(step.source[row, s])) for s in used}
+    if kind == "mixup" and len(origins) == 1:
+        return [f"sum of {len(used)} versions"]
+    return [f"{kind} of {len(used)}" if not kind.startswith("mix of") else f"{kind} parts"]
+
+
+def _origin(plan: Plan, place: int, row: int) -> int:
+    """The input row that a row before a step comes from, following first sources."""
+    for step in reversed(plan.steps[:place]):
+        row = _first(step, row) if isinstance(step, Mix) else row
+    return row
+
+
+def _first(step: Mix, row: int) -> int:
+    """The first source that shows."""
+    return int(step.source[row, (_shown(step, row) or [0])[0]])
 
 
 def mix_kind(step: Mix, row: int) -> str:
