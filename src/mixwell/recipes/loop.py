@@ -35,6 +35,7 @@ from mixwell.recipes.checks import (
 from mixwell.recipes.config import TrainConfig, as_json, chosen_precision
 from mixwell.recipes.data import ArraySet, DataError, TrainTest
 from mixwell.recipes.feed import Feed, LoaderFeed, MemoryFeed, plain_batches
+from mixwell.recipes.interrupt import Interrupts
 from mixwell.recipes.models import build_model
 from mixwell.recipes.optim import AveragedWeights, build_optimizer, lr_factor, set_lr
 from mixwell.recipes.result import Result, array_digest, weights_digest
@@ -118,17 +119,29 @@ def train(
         if on_start:
             on_start(len(run.history), run.feed.steps)
         interrupted, saved = False, time.monotonic()
-        try:
-            while not run.done:
-                run.epoch(on_step)
-                if checkpoint and (run.done or time.monotonic() - saved >= save_every):
-                    run.save(checkpoint)
-                    saved = time.monotonic()
-                if on_epoch:
-                    on_epoch(run.history[-1])
-        except KeyboardInterrupt:
-            interrupted = True
+        with Interrupts() as interrupts:
+            try:
+                while not run.done:
+                    run.epoch(_asking(interrupts, on_step))
+                    if checkpoint and (run.done or time.monotonic() - saved >= save_every):
+                        run.save(checkpoint)
+                        saved = time.monotonic()
+                    if on_epoch:
+                        on_epoch(run.history[-1])
+            except KeyboardInterrupt:
+                interrupted = True
         return run.result(interrupted)
+
+
+def _asking(interrupts: Interrupts, on_step: Callable[[], None] | None) -> Callable[[], None]:
+    """What is called after each step, after asking for a Ctrl-C that Python dropped."""
+
+    def step() -> None:
+        interrupts.check()
+        if on_step:
+            on_step()
+
+    return step
 
 
 class _Run:

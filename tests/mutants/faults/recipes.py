@@ -28,4 +28,11 @@ FAULTS: tuple[Fault, ...] = (
         "progress=0.0,",
         OPS,
     ),
+    Fault(
+        "interrupt: a dropped Ctrl-C is forgotten",
+        "recipes/interrupt.py",
+        "self.asked = True",
+        "self.asked = False",
+        ("tests/recipes/test_interrupt.py",),
+    ),
 )
