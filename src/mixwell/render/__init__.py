@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
+from mixwell._errors import BackendError
 from mixwell.plan.plan import Plan
-from mixwell.render.images import batch_of, result_of
-from mixwell.render.reference.finish import output_for
-from mixwell.render.reference.run import run
-from mixwell.render.select import BackendInfo, backends, choose
+from mixwell.render.images import Batch, batch_of, result_of
+from mixwell.render.reference import run as reference
+from mixwell.render.reference.finish import Output, output_for
+from mixwell.render.select import BackendInfo, backends, choose, say_once
 
 __all__ = ["BackendInfo", "backends", "render"]
 
@@ -39,7 +40,8 @@ def render(
             stay, I;16 is uint16, I and F are refused, other modes become RGB). uint8, uint16, or
             floats in 0 .. 1.
         plan: what to do; see `mixwell.plan`.
-        backend: a name from `backends()`, or "auto".
+        backend: a name from `backends()`, or "auto": the fastest that serves. Where that one does
+            not take this plan or these images, the reference renders, and the log says so once.
         mean: [C], 0 .. 1: the output is (x / 255 - mean) / std, floating. Goes with `std`.
         std: [C], 0 .. 1.
         dtype: of the output; default float32 with mean and std, else the input's. Without mean and
@@ -60,6 +62,28 @@ def render(
         BackendError: the backend is unknown or cannot serve here.
     """
     batch = batch_of(images, plan.in_hw)
-    choose(backend, batch.device.type)
+    chosen = choose(backend, batch.device.type)
     output = output_for(batch, mean, std, dtype, memory_format)
-    return result_of(run(batch, plan, output), batch, stack, pad_to)
+    if chosen.name == "numba":
+        rows = _fast(batch, plan, output, asked=backend != "auto")
+    else:
+        rows = reference.run(batch, plan, output)
+    return result_of(rows, batch, stack, pad_to)
+
+
+def _fast(batch: Batch, plan: Plan, output: Output, *, asked: bool) -> Any:
+    """By Numba; by the reference if that has to refuse the plan, or if Numba was not asked for and
+    cannot."""
+    from mixwell.render.numba_cpu import serve
+
+    if serve.idle_or_wrong(batch, plan, output):
+        return reference.run(batch, plan, output)
+    reason = serve.unserved(batch, plan, output)
+    if not reason:
+        return serve.run(batch, plan, output)
+    if asked:
+        raise BackendError(
+            f'backend \'numba\' cannot render this: {reason}. Use backend="auto" or "reference".'
+        )
+    say_once(f"rendered by the reference, not by numba, which is faster: {reason}.")
+    return reference.run(batch, plan, output)

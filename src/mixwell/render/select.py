@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 
 from mixwell._errors import BackendError
 
@@ -32,9 +35,20 @@ def backends() -> tuple[BackendInfo, ...]:
     """All backends by name, those that cannot be used here included, with the reason."""
     return (
         BackendInfo("reference", ("any",), True),
-        BackendInfo("numba", ("cpu",), False, "not built yet"),
+        BackendInfo("numba", ("cpu",), _has_numba(), "" if _has_numba() else "not installed"),
         BackendInfo("triton", ("cuda",), False, "not built yet"),
     )
+
+
+@cache
+def _has_numba() -> bool:
+    return find_spec("numba") is not None
+
+
+@cache
+def say_once(text: str) -> None:
+    """Tell the user something the first time it happens in this process."""
+    logging.getLogger("mixwell").warning(text)
 
 
 def choose(name: str, device: str) -> BackendInfo:
@@ -49,7 +63,7 @@ def choose(name: str, device: str) -> BackendInfo:
     """
     known = {info.name: info for info in backends()}
     if name == "auto":
-        return known["reference"]
+        return known["numba"] if known["numba"].serves(device) else known["reference"]
     works = ", ".join(repr(info.name) for info in known.values() if info.serves(device))
     if name not in known:
         names = ", ".join(repr(n) for n in ("auto", *known))

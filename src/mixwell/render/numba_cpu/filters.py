@@ -1,0 +1,95 @@
+"""Sharpness and blur on packed pixels; `mixwell.render.reference.filters` has the rules."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mixwell.render.numba_cpu.compile import part
+from mixwell.render.numba_cpu.memory import bytes_at
+
+_ALPHA = np.uint32(0xFF000000)
+_ZERO, _TOP = np.float32(0), np.float32(255)
+
+
+@part
+def sharpness(image, height, width, channels, value, out):
+    """Blends the smoothed image and the image; the border and alpha stay.
+
+    Args:
+        image: uint32 [height * width].
+        height: px, at least 3.
+        width: px, at least 3.
+        channels: 1, 3 or 4.
+        value: factor.
+        out: uint32 [height * width].
+    """
+    factor = np.float32(value)
+    out[:width] = image[:width]
+    last = (height - 1) * width
+    out[last : last + width] = image[last : last + width]
+    lanes = 4 * width
+    for y in range(1, height - 1):
+        begin = image.ctypes.data + y * lanes
+        above, here = bytes_at(begin - lanes, lanes), bytes_at(begin, lanes)
+        below, to = bytes_at(begin + lanes, lanes), bytes_at(out.ctypes.data + y * lanes, lanes)
+        for j in range(4, lanes - 4):
+            total = np.int32(above[j - 4]) + above[j] + above[j + 4]
+            total += np.int32(below[j - 4]) + below[j] + below[j + 4]
+            total += np.int32(here[j - 4]) + 5 * np.int32(here[j]) + here[j + 4]
+            smooth = np.float32(np.int32((2 * total + 13) // 26))
+            mixed = smooth + factor * (np.float32(here[j]) - smooth)
+            to[j] = np.uint8(np.int32(min(max(mixed, _ZERO), _TOP)))
+        row = y * width
+        out[row], out[row + width - 1] = image[row], image[row + width - 1]
+        if channels == 4:
+            for x in range(row + 1, row + width - 1):
+                out[x] = (out[x] & ~_ALPHA) | (image[x] & _ALPHA)
+
+
+@part
+def mirrored(place, length):
+    """A position reflected at the edge pixels until it is inside."""
+    if length == 1:
+        return 0
+    period = 2 * (length - 1)
+    place %= period
+    return min(place, period - place)
+
+
+@part
+def blur(image, height, width, weights, size, room, out):
+    """A kernel along x, then along y; the border reflects.
+
+    Args:
+        image: uint32 [height * width].
+        height: px.
+        width: px.
+        weights: int32 [size] in 2^-14.
+        size: odd number of taps.
+        room: uint32, scratch for 4 * height * width and 5 * width + 4 * size words.
+        out: uint32 [height * width].
+    """
+    reach, lanes = size // 2, 4 * width
+    middle = room.view(np.int32)
+    total = middle[height * lanes : (height + 1) * lanes]
+    wide = room[(height + 1) * lanes :]
+    edge = bytes_at(wide.ctypes.data, lanes + 8 * reach)
+    for y in range(height):
+        for x in range(-reach, width + reach):
+            wide[x + reach] = image[y * width + mirrored(x, width)]
+        to = middle[y * lanes : (y + 1) * lanes]
+        to[:] = 1 << 7
+        for t in range(size):
+            for j in range(lanes):
+                to[j] += weights[t] * np.int32(edge[j + 4 * t])
+        for j in range(lanes):
+            to[j] >>= 8
+    for y in range(height):
+        total[:] = 1 << 19
+        for t in range(size):
+            row = mirrored(y + t - reach, height) * lanes
+            for j in range(lanes):
+                total[j] += weights[t] * middle[row + j]
+        to_bytes = bytes_at(out.ctypes.data + y * lanes, lanes)
+        for j in range(lanes):
+            to_bytes[j] = np.uint8(total[j] >> 20)

@@ -1,0 +1,140 @@
+"""The entry points that threads call: a share of the rows of an edit, or of the outputs of a mix."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+
+from mixwell.render.numba_cpu.compile import kernel
+from mixwell.render.numba_cpu.finish import put_words
+from mixwell.render.numba_cpu.loose import erase_output, mix_loose
+from mixwell.render.numba_cpu.memory import words_at
+from mixwell.render.numba_cpu.mixing import mix_to, mix_words
+from mixwell.render.numba_cpu.program import run_row
+
+WORDS = 9
+"""A form beside those of `finish`: packed pixels, for a later step."""
+
+
+def _array(dtype: types.Type, ndim: int) -> types.Array:
+    """A contiguous array that a kernel only reads."""
+    return types.Array(dtype, ndim, "C", readonly=True)
+
+
+_INT = types.int64
+_SPAN = (_INT, _INT, _array(types.int64, 1))
+"""First and last place in a list of rows, and the list."""
+_EDIT = (
+    _array(types.uint8, 2),
+    _array(types.float64, 3),
+    _array(types.int32, 3),
+    _array(types.uint8, 2),
+    _array(types.float32, 3),
+    _array(types.uint32, 3),
+    _array(types.int64, 1),
+)
+"""code, param, size_hw, interp, fill, key, and how many slots of each row are done on words."""
+_MIX = (
+    _array(types.int32, 2),
+    _array(types.uint8, 2),
+    _array(types.int64, 2),
+    _array(types.int32, 3),
+    _array(types.int32, 3),
+    _array(types.int32, 2),
+    _array(types.float32, 2),
+    _array(types.uint16, 3),
+)
+"""source, mode, units, rect_px, offset_px, canvas_hw, fill, mask."""
+_OUTPUT = (_array(types.int64, 2), *[_array(types.float32, 1)] * 4, _array(types.int32, 1))
+"""targets, scales, shifts, mean, std, quantiles."""
+_SCRATCH = (types.Array(types.uint32, 1, "C"), _INT)
+"""Words of scratch, and how many of them a buffer has."""
+
+
+@kernel(*_SPAN, _array(types.int64, 2), types.boolean, *_EDIT, _array(types.int32, 3), _INT,
+        *_OUTPUT, *_SCRATCH)  # fmt: skip
+def edit_rows(
+    first, last, todo, sources, packed_sources, code, param, size_hw, interp, fill, key, slots,
+    kernels, channels, targets, scales, shifts, mean, std, quantiles, scratch, area,
+):  # fmt: skip
+    """Rows through their programs, into words or into their final form."""
+    one, two = scratch[:area], scratch[area : 2 * area]
+    room = scratch[2 * area :]
+    counts, table = np.empty((2, 3, 256), np.int64), np.empty((3, 256), np.uint8)
+    step = np.empty(256, np.uint8)
+    for i in range(first, last):
+        n = todo[i]
+        image, other, height, width = run_row(
+            sources[n], packed_sources, code[n], param[n], size_hw[n], interp[n], fill[n], key[n],
+            slots[n], channels, kernels[n if len(kernels) > 1 else 0], quantiles, one, two, room,
+            counts, table, step,
+        )  # fmt: skip
+        target = targets[n]
+        if target[6] == WORDS:
+            words_at(target[0], height * width)[:] = image[: height * width]
+            continue
+        spare = other.view(np.float32)
+        for y in range(height):
+            line = image[y * width : (y + 1) * width]
+            put_words(target, y, line, channels, scales, shifts, spare)
+        if slots[n] < code.shape[1]:
+            erase_output(
+                target, channels, code[n], param[n], fill[n], key[n], slots[n], scales, shifts,
+                mean, std, quantiles,
+            )  # fmt: skip
+
+
+@kernel(*_SPAN, _array(types.int64, 2), *_MIX, _INT, *_OUTPUT, *_SCRATCH)
+def mix_rows(
+    first, last, todo, rows, source, mode, units, rect, offset, canvas, fill, mask, channels,
+    targets, scales, shifts, mean, std, quantiles, scratch, area,
+):  # fmt: skip
+    """Outputs of a mix, into words or into their final form."""
+    total = scratch[: 4 * area].view(np.int32).reshape(4, area)
+    words, spare = scratch[4 * area : 5 * area], scratch[5 * area :].view(np.float32)
+    for i in range(first, last):
+        b = todo[i]
+        canvas_mask = mask[b if len(mask) > 1 else 0]
+        target = targets[b]
+        if target[6] == WORDS:
+            out = words_at(target[0], target[4] * target[5])
+            mix_words(
+                out, rows, source[b], mode[b], units[b], rect[b], offset[b], canvas[b], fill[b],
+                canvas_mask, channels, total,
+            )  # fmt: skip
+            continue
+        mix_to(
+            target, rows, source[b], mode[b], units[b], rect[b], offset[b], canvas[b], fill[b],
+            canvas_mask, channels, scales, shifts, words, total, spare,
+        )  # fmt: skip
+
+
+@kernel(*_SPAN, _array(types.int64, 2), *_MIX, *_EDIT, _INT, *_OUTPUT, *_SCRATCH)
+def mix_loose_rows(
+    first, last, todo, rows, source, mode, units, rect, offset, canvas, fill, mask, code, param,
+    size_hw, interp, fills, key, slots, channels, targets, scales, shifts, mean, std, quantiles,
+    scratch, area,
+):  # fmt: skip
+    """Outputs of a mix that show loose rows; the edit is the one before the mix."""
+    line, total = scratch[:area].view(np.float32), scratch[area : 2 * area].view(np.float32)
+    for i in range(first, last):
+        b = todo[i]
+        mix_loose(
+            targets[b], rows, source[b], mode[b], units[b], rect[b], offset[b], canvas[b], fill[b],
+            mask[b if len(mask) > 1 else 0], channels, scales, shifts, code, param, fills, key,
+            slots, mean, std, quantiles, line, total,
+        )  # fmt: skip
+
+
+@kernel(*_SPAN, *_EDIT, _INT, *_OUTPUT)
+def erase_outputs(
+    first, last, todo, code, param, size_hw, interp, fill, key, slots, channels, targets, scales,
+    shifts, mean, std, quantiles,
+):  # fmt: skip
+    """Erasings behind the last mix, on outputs in their final form."""
+    for i in range(first, last):
+        b = todo[i]
+        erase_output(
+            targets[b], channels, code[b], param[b], fill[b], key[b], slots[b], scales, shifts,
+            mean, std, quantiles,
+        )  # fmt: skip

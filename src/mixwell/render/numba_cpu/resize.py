@@ -1,0 +1,206 @@
+"""RESIZE on packed pixels; the rules are those of `mixwell.render.reference.resize`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mixwell.render.numba_cpu.compile import part
+from mixwell.render.numba_cpu.memory import bytes_at, weighted_pixels
+from mixwell.render.numba_cpu.pixels import at, pack_line
+
+_BICUBIC = 2
+_ONE = float(1 << 22)
+SLACK = 64
+"""Words that may be read, but do not count, behind a line."""
+
+
+@part
+def _triangle(x):
+    x = abs(x)
+    return 1.0 - x if x < 1.0 else 0.0
+
+
+@part
+def _cubic(x):
+    x = abs(x)
+    if x < 1.0:
+        return (1.5 * x - 2.5) * x * x + 1.0
+    return (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5 if x < 2.0 else 0.0
+
+
+@part
+def tap_count(start, stop, size, interp):
+    """An even number of taps that is enough for every output pixel."""
+    stretch = max(abs(stop - start) / size, 1.0)
+    support = stretch * (2.0 if interp == _BICUBIC else 1.0)
+    return (int(math.ceil(2.0 * support)) + 3) & ~1
+
+
+@part
+def taps(start, stop, size, interp, count, first, exact):
+    """`taps.resample_taps` in the same order of operations.
+
+    Args:
+        start: of the box, px; more than `stop` mirrors.
+        stop: end of the box.
+        size: output pixels.
+        interp: `Interp`.
+        count: `tap_count`.
+        first: int64 [size], written: first pixel read.
+        exact: float64 [size * count], written: weights.
+    """
+    low, high = min(start, stop), max(start, stop)
+    origin = math.floor(low)
+    inside = int(math.ceil(high)) - int(origin)
+    low, high = low - origin, high - origin
+    scale = (high - low) / size
+    stretch = max(scale, 1.0)
+    support = (2.0 if interp == _BICUBIC else 1.0) * stretch
+    inverse = 1.0 / stretch
+    for i in range(size):
+        centre = low + (i + 0.5) * scale
+        begin = max(int(centre - support + 0.5), 0)
+        end = min(int(centre + support + 0.5), inside)
+        place = size - 1 - i if start > stop else i
+        total = 0.0
+        for t in range(count):
+            weight = 0.0
+            if t < end - begin:
+                offset = (np.float64(t + begin) - centre + 0.5) * inverse
+                weight = _cubic(offset) if interp == _BICUBIC else _triangle(offset)
+            exact[place * count + t] = weight
+            total += weight
+        for t in range(count):
+            exact[place * count + t] /= total
+        first[place] = begin + int(origin)
+
+
+@part
+def whole(weight):
+    """A weight in 1 / 2^22, half away from zero."""
+    return np.int32(weight * _ONE + math.copysign(0.5, weight))
+
+
+@part
+def across(line, first, origin, weights, count, out):
+    """One line through its taps.
+
+    Args:
+        line: uint32 [n], packed pixels from `origin` on, SLACK behind them.
+        first: int64 [size].
+        origin: px of line[0].
+        weights: int32 [size, count, 4].
+        count: taps, even.
+        out: uint32 [size].
+    """
+    pixels, table = line.ctypes.data, weights.ctypes.data
+    for x in range(len(out)):
+        begin = pixels + 4 * (first[x] - origin)
+        out[x] = weighted_pixels(begin, table + 16 * count * x, count >> 1)
+
+
+@part
+def down(middle, width, first, weights, count, total, out):
+    """Columns through their taps: the second pass.
+
+    Args:
+        middle: uint32, lines of `width` pixels.
+        width: pixels in a line.
+        first: the first line that counts.
+        weights: int32 [count].
+        count: taps; those with weight 0 are not read.
+        total: int32 [4 * width], scratch.
+        out: uint32 [width].
+    """
+    lanes = 4 * width
+    for j in range(lanes):
+        total[j] = 1 << 21
+    for t in range(count):
+        weight = weights[t]
+        if weight == 0:
+            continue
+        line = bytes_at(middle.ctypes.data + (first + t) * lanes, lanes)
+        for j in range(lanes):
+            total[j] += np.int32(line[j]) * weight
+    to = bytes_at(out.ctypes.data, lanes)
+    for j in range(lanes):
+        to[j] = np.uint8(min(max(total[j] >> 22, 0), 255))
+
+
+@part
+def resize(source, param, size_hw, interp, channels, packed_source, room, out):
+    """A box of an image, resized.
+
+    Args:
+        source: int64 [6]: address, strides c y x in bytes, height, width; `packed_source` says
+            that its pixels are words.
+        param: float64 [12].
+        size_hw: int32 [2].
+        interp: `Interp`.
+        channels: 1, 3 or 4.
+        packed_source: bool.
+        room: uint32, scratch as `room_for` says.
+        out: uint32 [h * w].
+    """
+    x0, y0, x1, y1 = param[0], param[1], param[2], param[3]
+    height, width = np.int64(size_hw[0]), np.int64(size_hw[1])
+    top = int(math.floor(min(y0, y1)))
+    left = int(math.floor(min(x0, x1)))
+    lines = int(math.ceil(max(y0, y1))) - top
+    columns = int(math.ceil(max(x0, x1))) - left
+    count_x, count_y = tap_count(x0, x1, width, interp), tap_count(y0, y1, height, interp)
+    # Scratch in 8-byte units first, so that everything is aligned.
+    edge = max(width * count_x, height * count_y)
+    exact = room[: 2 * edge].view(np.float64)
+    at_words = 2 * edge + 2 * (width + height)
+    begins = room[2 * edge : at_words].view(np.int64)
+    begin_x, begin_y = begins[:width], begins[width:]
+    table = room[at_words:].view(np.int32)[: 4 * width * count_x]
+    at_words += 4 * width * count_x
+    weight_y = room[at_words:].view(np.int32)[: height * count_y]
+    at_words += height * count_y
+    total = room[at_words:].view(np.int32)[: 4 * width]
+    at_words += 4 * width
+    line = room[at_words : at_words + columns + SLACK + count_x]
+    at_words += columns + SLACK + count_x
+    middle = room[at_words : at_words + lines * width]
+    taps(x0, x1, width, interp, count_x, begin_x, exact)
+    for i in range(width * count_x):
+        weight = whole(exact[i])
+        for j in range(4):
+            table[4 * i + j] = weight
+    taps(y0, y1, height, interp, count_y, begin_y, exact)
+    for i in range(height * count_y):
+        weight_y[i] = whole(exact[i])
+    for y in range(lines):
+        begin = source[0] + (top + y) * source[2] + left * source[3]
+        if packed_source:
+            copy = bytes_at(begin, 4 * columns).view(np.uint32)
+            line[:columns] = copy
+        else:
+            pack_line(begin, source[1], source[3], channels, columns, line)
+        across(line, begin_x, left, table, count_x, middle[y * width : (y + 1) * width])
+    for y in range(height):
+        weights = weight_y[y * count_y : (y + 1) * count_y]
+        to = out[at(y * width) : at((y + 1) * width)]
+        down(middle, width, begin_y[y] - top, weights, count_y, total, to)
+
+
+def room_for(span_hw: np.ndarray, size_hw: np.ndarray) -> int:
+    """Words of scratch that `resize` needs for the largest of some boxes.
+
+    Args:
+        span_hw: float64 [n, 2], heights and widths of boxes, px.
+        size_hw: int64 [n, 2], of the outputs.
+    """
+    if not len(span_hw):
+        return 0
+    taps_hw = np.ceil(4 * np.maximum(span_hw / size_hw, 1.0)).astype(np.int64) + 4
+    edge = (taps_hw * size_hw).max(axis=1)
+    height, width = size_hw.T
+    words = 2 * edge + 2 * (height + width) + 4 * width * taps_hw[:, 1] + edge + 4 * width
+    lines, columns = np.ceil(span_hw).astype(np.int64).T + 2
+    words += columns + SLACK + taps_hw[:, 1] + lines * width
+    return int(words.max()) + 16

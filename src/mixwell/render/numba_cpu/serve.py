@@ -1,0 +1,83 @@
+"""What the fast renderer takes, and the way in."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mixwell.plan.plan import Plan
+from mixwell.plan.steps import Code, EraseUnits, EraseValue, Mix, MixMode
+from mixwell.render.images import TOP, Batch
+from mixwell.render.reference.finish import Output
+
+PROFILE_CODES = tuple(c for c in Code if c.name.startswith(("PIL_", "TV_"))) + (Code.SOLARIZE_ADD,)
+MOST_SOURCES = 100
+"""Sums of more sources do not fit in 32 bits."""
+_lock = threading.Lock()
+
+
+def unserved(batch: Batch, plan: Plan, output: Output) -> str:
+    """Why this call is not for the fast renderer, or ""."""
+    if batch.kind != "uint8":
+        return f"it takes uint8 images, got {batch.dtype}"
+    if len(batch.images) and batch.images[0].shape[0] not in (1, 3, 4):
+        return f"it takes 1, 3 or 4 channels, got {batch.images[0].shape[0]}"
+    if output.dtype == torch.uint16:
+        return "it does not write uint16"
+    loose = np.zeros(plan.rows, bool)
+    for i, step in enumerate(plan.steps):
+        if isinstance(step, Mix):
+            if step.source.shape[1] > MOST_SOURCES:
+                return f"it mixes up to {MOST_SOURCES} sources, got {step.source.shape[1]}"
+            loose = (loose[step.source] & (step.mode != MixMode.SKIP)).any(axis=1)
+            if loose.any() and any(isinstance(later, Mix) for later in plan.steps[i + 1 :]):
+                return "an erasing in normalised units is mixed twice"
+            continue
+        if np.isin(step.code, PROFILE_CODES).any():
+            return "the plan holds codes of a profile, which the reference renders"
+        for slot in range(step.slots):
+            busy = ~np.isin(step.code[:, slot], (Code.NOTHING, Code.ERASE))
+            if (loose & busy).any():
+                return "an op follows an erasing in normalised units"
+            units = step.param[:, slot, 5] == EraseUnits.NORMALIZED
+            loose = loose | ((step.code[:, slot] == Code.ERASE) & units)
+    return ""
+
+
+def idle_or_wrong(batch: Batch, plan: Plan, output: Output) -> bool:
+    """Whether there is nothing to render, or something the reference refuses and says why."""
+    if not len(plan) or not len(batch.images):
+        return True
+    channels = batch.images[0].shape[0]
+    top = TOP[batch.kind]
+    for step in plan.steps:
+        if isinstance(step, Mix):
+            if _outside(step.fill, channels, top):
+                return True
+            continue
+        erases = step.code == Code.ERASE
+        normalized = erases & (step.param[:, :, 5] == EraseUnits.NORMALIZED)
+        if normalized.any() and (output.mean is None or not output.floating):
+            return True
+        painted = erases & ~normalized & (step.param[:, :, 4] == EraseValue.CONSTANT)
+        painted |= np.isin(step.code, (Code.WARP, Code.CLIP))
+        if _outside(step.fill[painted], channels, top):
+            return True
+    return False
+
+
+def _outside(fill: np.ndarray, channels: int, top: float) -> bool:
+    some = fill[:, :channels]
+    return not bool(((some >= 0) & (some <= top)).all())
+
+
+def run(batch: Batch, plan: Plan, output: Output) -> Tensor | list[Tensor]:
+    """All of a plan, as `reference.run.run`; compiles the kernels at the first call."""
+    from mixwell.render.numba_cpu.compile import told
+
+    with _lock, told():
+        from mixwell.render.numba_cpu.run import run as rendered
+    return rendered(batch, plan, output)
