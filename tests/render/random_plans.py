@@ -1,4 +1,4 @@
-"""Random plans of everything that a backend must take: odd sizes, every native code, chained mixes."""
+"""Random plans of all that a backend must take: odd sizes, every native code, chained mixes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def matrix(rng: Random, hw: Size) -> tuple[float, ...]:
         tilt = [rng.uniform(-0.2, 0.2) / (h + w) for _ in range(2)]
         return (1.0, rng.gauss(0, 0.1), rng.gauss(0, 2), rng.gauss(0, 0.1), 1.0, 0.3, *tilt, 1.0)
     if kind == 5:
-        return tuple(rng.gauss(0, 2) for _ in range(6)) + (0, 0, 1)
+        return (*tuple(rng.gauss(0, 2) for _ in range(6)), 0, 0, 1)
     if kind == 6:
         return (1.0, rng.gauss(0, 0.3), 0, 0, 1, 0, 0, 0, 1)
     return rotation(rng.uniform(-180, 180), hw, (rng.gauss(0, 3), 0), rng.choice([0.3, 1, 2.5]))

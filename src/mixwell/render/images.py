@@ -120,8 +120,8 @@ def result_of(
     pad_to: tuple[int, int] | None,
 ) -> Any:
     """Put rendered rows into the form that was asked for (see `mixwell.render.render`)."""
-    sizes = torch.tensor([r.shape[-2:] for r in rows], dtype=torch.int64).reshape(-1, 2)
     if pad_to is not None:
+        sizes = torch.tensor([r.shape[-2:] for r in rows], dtype=torch.int64).reshape(-1, 2)
         padded = _padded(rows, sizes, pad_to)
         return (_to_numpy(padded), sizes.numpy()) if batch.numpy else (padded, sizes)
     if stack is None:
@@ -129,7 +129,7 @@ def result_of(
     if stack and not isinstance(rows, Tensor):
         if not rows:
             raise RenderError("stack=True cannot stack an empty list. Use stack=False.")
-        found = sorted({(int(h), int(w)) for h, w in sizes})
+        found = sorted({(row.shape[-2], row.shape[-1]) for row in rows})
         raise RenderError(
             f"stack=True needs outputs of one size, got {found[:4]}. Add Resize(size) to the "
             "policy, pad with pad_to=(H, W), or take a list with stack=False."
@@ -218,13 +218,16 @@ def _check_sizes(images: Tensor | list[Tensor], in_hw: np.ndarray) -> None:
             f"the plan reads {len(in_hw)} images, got {len(images)}. Give one image for each of "
             "plan.inputs, in that order."
         )
-    for row, expected in enumerate(in_hw.tolist()):
-        found = list(images[row].shape[-2:]) if isinstance(images, list) else images.shape[-2:]
-        if list(found) != expected:
-            raise RenderError(
-                f"image {row} is {found[0]}x{found[1]} (height x width), the plan was made for "
-                f"{expected[0]}x{expected[1]}. Sample the plan with the images' sizes."
-            )
+    if isinstance(images, list):
+        found = np.array([image.shape[-2:] for image in images]).reshape(-1, 2)
+    else:
+        found = np.broadcast_to(np.array(images.shape[-2:]), in_hw.shape)
+    for row in np.flatnonzero((found != in_hw).any(axis=1))[:1]:
+        (height, width), (rows, columns) = found[row].tolist(), in_hw[row].tolist()
+        raise RenderError(
+            f"image {row} is {height}x{width} (height x width), the plan was made for "
+            f"{rows}x{columns}. Sample the plan with the images' sizes."
+        )
 
 
 def _check_range(images: Tensor | list[Tensor]) -> None:

@@ -25,6 +25,9 @@ OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck":
 part: Callable[..., Any] = numba.njit(**OPTIONS)
 """A function that kernels call; compiled into each of them."""
 
+inlined: Callable[..., Any] = numba.njit(forceinline=True, **OPTIONS)
+"""A part for the middle of a loop, which a call would keep from becoming vector instructions."""
+
 PATIENCE_S = 2.0
 """Compiling that takes longer than this is told."""
 

@@ -36,7 +36,7 @@ def sharpness(image, height, width, channels, value, out):
             total = np.int32(above[j - 4]) + above[j] + above[j + 4]
             total += np.int32(below[j - 4]) + below[j] + below[j + 4]
             total += np.int32(here[j - 4]) + 5 * np.int32(here[j]) + here[j + 4]
-            smooth = np.float32(np.int32((2 * total + 13) // 26))
+            smooth = np.float32(np.uint32(2 * total + 13) // np.uint32(26))
             mixed = smooth + factor * (np.float32(here[j]) - smooth)
             to[j] = np.uint8(np.int32(min(max(mixed, _ZERO), _TOP)))
         row = y * width
@@ -78,18 +78,33 @@ def blur(image, height, width, weights, size, room, out):
         for x in range(-reach, width + reach):
             wide[x + reach] = image[y * width + mirrored(x, width)]
         to = middle[y * lanes : (y + 1) * lanes]
-        to[:] = 1 << 7
-        for t in range(size):
-            for j in range(lanes):
-                to[j] += weights[t] * np.int32(edge[j + 4 * t])
+        _scaled(to, edge[4 * reach : 4 * reach + lanes], weights[reach], 1 << 7)
+        for t in range(1, reach + 1):
+            low, high = 4 * (reach - t), 4 * (reach + t)
+            _add_both(to, edge[low : low + lanes], edge[high : high + lanes], weights[reach + t])
         for j in range(lanes):
             to[j] >>= 8
     for y in range(height):
-        total[:] = 1 << 19
-        for t in range(size):
-            row = mirrored(y + t - reach, height) * lanes
-            for j in range(lanes):
-                total[j] += weights[t] * middle[row + j]
+        _scaled(total, middle[y * lanes : (y + 1) * lanes], weights[reach], 1 << 19)
+        for t in range(1, reach + 1):
+            low, high = mirrored(y - t, height) * lanes, mirrored(y + t, height) * lanes
+            both = middle[low : low + lanes], middle[high : high + lanes]
+            _add_both(total, both[0], both[1], weights[reach + t])
         to_bytes = bytes_at(out.ctypes.data + y * lanes, lanes)
         for j in range(lanes):
             to_bytes[j] = np.uint8(total[j] >> 20)
+
+
+@part
+def _scaled(total, line, weight, start):
+    """total = start + weight * line, int32."""
+    for j in range(len(total)):
+        total[j] = np.int32(start + np.int32(weight * np.int32(line[j])))
+
+
+@part
+def _add_both(total, low, high, weight):
+    """total += weight * (low + high), int32: kernels are symmetrical."""
+    for j in range(len(total)):
+        both = np.int32(np.int32(low[j]) + np.int32(high[j]))
+        total[j] = np.int32(total[j] + np.int32(weight * both))

@@ -100,16 +100,49 @@ def put_levels(target, y, words, channels):
 
 
 @part
+def flat(target):
+    """The same output as one line, if its lines lie one behind the other; else itself."""
+    if target[2] != target[5] * target[3]:
+        return target
+    line = target.copy()
+    line[4], line[5] = 1, target[4] * target[5]
+    return line
+
+
+@part
+def put_image(target, words, channels, scales, shifts, spare):
+    """An image of packed pixels into any output.
+
+    Args:
+        target: int64 [8], see the module.
+        words: uint32 [h * w].
+        channels: 1, 3 or 4.
+        scales: float32 [4]; with shifts float32 [4] what normalises.
+        spare: float32 [h * w], scratch.
+    """
+    target = flat(target)
+    width = target[5]
+    for y in range(target[4]):
+        put_words(target, y, words[y * width : (y + 1) * width], channels, scales, shifts, spare)
+
+
+@part
 def put_words(target, y, words, channels, scales, shifts, spare):
     """A line of packed pixels into any output."""
     if target[6] == UINT8:
         put_levels(target, y, words, channels)
         return
-    width, normalized = target[5], target[7] != 0
+    width = target[5]
+    if target[6] == FLOAT32 and target[3] == 4 and channels == 3 and target[7] != 0:
+        begin = target[0] + y * target[2]
+        red, green = floats_at(begin, width), floats_at(begin + target[1], width)
+        blue = floats_at(begin + 2 * target[1], width)
+        _normalized_lines(words, red, green, blue, scales, shifts)
+        return
     for c in range(channels):
         line = line_of(target, y, c, spare)
         shift_bits, scale, shift = np.uint32(8 * c), scales[c], shifts[c]
-        if normalized:
+        if target[7] != 0:
             for x in range(width):
                 level = np.float32(np.int32((words[x] >> shift_bits) & np.uint32(255)))
                 line[x] = level * scale + shift
@@ -118,3 +151,15 @@ def put_words(target, y, words, channels, scales, shifts, spare):
                 level = np.float32(np.int32((words[x] >> shift_bits) & np.uint32(255)))
                 line[x] = level / _TOP
         put_line(target, y, c, line)
+
+
+@part
+def _normalized_lines(words, red, green, blue, scales, shifts):
+    """The usual output: three planes in one go."""
+    a, b, c = scales[0], scales[1], scales[2]
+    p, q, r = shifts[0], shifts[1], shifts[2]
+    for x in range(len(red)):
+        word = np.int32(words[x])
+        red[x] = np.float32(word & 255) * a + p
+        green[x] = np.float32((word >> 8) & 255) * b + q
+        blue[x] = np.float32((word >> 16) & 255) * c + r

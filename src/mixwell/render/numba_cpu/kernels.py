@@ -1,4 +1,4 @@
-"""The entry points that threads call: a share of the rows of an edit, or of the outputs of a mix."""
+"""The entry points that threads call: a share of an edit's rows, or of a mix's outputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numba import types
 
 from mixwell.render.numba_cpu.compile import kernel
-from mixwell.render.numba_cpu.finish import put_words
+from mixwell.render.numba_cpu.finish import put_image
 from mixwell.render.numba_cpu.loose import erase_output, mix_loose
 from mixwell.render.numba_cpu.memory import words_at
 from mixwell.render.numba_cpu.mixing import mix_to, mix_words
@@ -73,10 +73,7 @@ def edit_rows(
         if target[6] == WORDS:
             words_at(target[0], height * width)[:] = image[: height * width]
             continue
-        spare = other.view(np.float32)
-        for y in range(height):
-            line = image[y * width : (y + 1) * width]
-            put_words(target, y, line, channels, scales, shifts, spare)
+        put_image(target, image, channels, scales, shifts, other.view(np.float32))
         if slots[n] < code.shape[1]:
             erase_output(
                 target, channels, code[n], param[n], fill[n], key[n], slots[n], scales, shifts,
@@ -91,7 +88,7 @@ def mix_rows(
 ):  # fmt: skip
     """Outputs of a mix, into words or into their final form."""
     total = scratch[: 4 * area].view(np.int32).reshape(4, area)
-    words, spare = scratch[4 * area : 5 * area], scratch[5 * area :].view(np.float32)
+    spare, words = scratch[4 * area : 5 * area].view(np.float32), scratch[5 * area :]
     for i in range(first, last):
         b = todo[i]
         canvas_mask = mask[b if len(mask) > 1 else 0]

@@ -10,8 +10,17 @@ import numpy as np
 
 from mixwell.plan.steps import MixMode
 from mixwell.render.numba_cpu.compile import part
-from mixwell.render.numba_cpu.finish import UINT8, finished, line_of, put_line, put_words
-from mixwell.render.numba_cpu.memory import words_at
+from mixwell.render.numba_cpu.finish import (
+    FLOAT32,
+    UINT8,
+    finished,
+    flat,
+    line_of,
+    put_image,
+    put_line,
+    put_words,
+)
+from mixwell.render.numba_cpu.memory import floats_at, words_at
 from mixwell.render.numba_cpu.pixels import at, channel, fill_word
 
 _SKIP, _PASTE, _ADD = int(MixMode.SKIP), int(MixMode.PASTE), int(MixMode.ADD)
@@ -40,17 +49,28 @@ def kind_of(mode, units, rect, offset, canvas, empty):
 
 
 @part
-def copied(y, rows, source, mode, rect, offset, canvas, fill, out):
-    """A line of a canvas whose pixels are copies."""
-    width = np.int64(canvas[1])
-    out[:width] = fill
+def copied(rows, source, mode, rect, offset, canvas, fill, out):
+    """A canvas whose pixels are copies: uint32 [h * w]."""
+    height, width = np.int64(canvas[0]), np.int64(canvas[1])
+    untouched = True
     for s in range(len(mode)):
-        if mode[s] == _SKIP or not rect[s, 1] <= y < rect[s, 3]:
+        if mode[s] == _SKIP:
             continue
-        x0, x1 = np.int64(rect[s, 0]), np.int64(rect[s, 2])
+        x0, y0 = np.int64(rect[s, 0]), np.int64(rect[s, 1])
+        x1, y1 = np.int64(rect[s, 2]), np.int64(rect[s, 3])
+        if untouched and (x1 - x0 != width or y1 - y0 != height):
+            out[: height * width] = fill
+        untouched = False
         row = rows[source[s]]
-        begin = row[0] + (y - offset[s, 1]) * row[2] + 4 * (x0 - offset[s, 0])
-        out[x0:x1] = words_at(begin, x1 - x0)
+        begin = row[0] + (y0 - offset[s, 1]) * row[2] + 4 * (x0 - offset[s, 0])
+        if x1 - x0 == width and row[2] == 4 * width:
+            out[y0 * width : y1 * width] = words_at(begin, (y1 - y0) * width)
+            continue
+        for y in range(y1 - y0):
+            line = out[(y0 + y) * width + x0 : (y0 + y) * width + x1]
+            line[:] = words_at(begin + y * row[2], x1 - x0)
+    if untouched:
+        out[: height * width] = fill
 
 
 @part
@@ -91,7 +111,7 @@ def summed(y, rows, source, mode, units, rect, offset, canvas, fill, mask, chann
     for c in range(channels):
         line = total[c]
         for x in range(width):
-            line[x] = min(max(line[x], 0), 255 * _FULL)
+            line[x] = min(max(line[x], np.int32(0)), np.int32(255 * _FULL))
 
 
 @part
@@ -109,14 +129,36 @@ def rounded(total, width, channels, out):
 def pair_line(target, y, first, second, a, b, channels, scales, shifts, spare):
     """A line of two weighted rows into a floating output."""
     width, normalized = target[5], target[7] != 0
+    if target[6] == FLOAT32 and target[3] == 4 and channels == 3 and normalized:
+        begin = target[0] + y * target[2]
+        red, green = floats_at(begin, width), floats_at(begin + target[1], width)
+        blue = floats_at(begin + 2 * target[1], width)
+        _normalized_pair(first, second, a, b, red, green, blue, scales, shifts)
+        return
     for c in range(channels):
         line = line_of(target, y, c, spare)
         scale, shift, bits = scales[c], shifts[c], 8 * c
         for x in range(width):
-            total = channel(first[x], bits) * a + channel(second[x], bits) * b
-            total = min(total, 255 * _FULL)
+            total = np.int32(channel(first[x], bits) * a + channel(second[x], bits) * b)
+            total = min(total, np.int32(255 * _FULL))
             line[x] = finished(np.float32(total) * _PART, scale, shift, normalized)
         put_line(target, y, c, line)
+
+
+@part
+def _normalized_pair(first, second, a, b, red, green, blue, scales, shifts):
+    """The usual output: three planes in one go."""
+    i, j, k = scales[0], scales[1], scales[2]
+    p, q, r = shifts[0], shifts[1], shifts[2]
+    top = np.int32(255 * _FULL)
+    for x in range(len(red)):
+        one, two = np.int32(first[x]), np.int32(second[x])
+        total = min(np.int32((one & 255) * a + (two & 255) * b), top)
+        red[x] = np.float32(total) * _PART * i + p
+        total = min(np.int32(((one >> 8) & 255) * a + ((two >> 8) & 255) * b), top)
+        green[x] = np.float32(total) * _PART * j + q
+        total = min(np.int32(((one >> 16) & 255) * a + ((two >> 16) & 255) * b), top)
+        blue[x] = np.float32(total) * _PART * k + r
 
 
 @part
@@ -133,26 +175,21 @@ def mix_to(
             canvas int32 [2]; fill float32 [4]; mask uint16 [H, W]: a row of `Mix`.
         channels: 1, 3 or 4.
         scales: float32 [4]; with shifts float32 [4] what normalises.
-        words: uint32, a line of scratch.
+        words: uint32 [h * w], scratch.
         total: int32 [4, width], scratch.
-        spare: float32, a line of scratch.
+        spare: float32 [h * w], scratch.
     """
     colour = fill_word(fill, channels)
     kind = kind_of(mode, units, rect, offset, canvas, colour == 0)
     width = np.int64(canvas[1])
-    one, two, weights = _two(source, mode, units) if kind == PAIR else (0, 0, (0, 0))
+    if kind == COPY:
+        copied(rows, source, mode, rect, offset, canvas, colour, words)
+        put_image(target, words, channels, scales, shifts, spare)
+        return
+    if kind == PAIR and target[6] != UINT8:
+        _pair(target, rows, source, mode, units, channels, scales, shifts, spare)
+        return
     for y in range(canvas[0]):
-        if kind == COPY:
-            copied(y, rows, source, mode, rect, offset, canvas, colour, words)
-            put_words(target, y, words, channels, scales, shifts, spare)
-            continue
-        if kind == PAIR and target[6] != UINT8:
-            first = words_at(rows[one, 0] + y * rows[one, 2], width)
-            second = words_at(rows[two, 0] + y * rows[two, 2], width)
-            pair_line(
-                target, y, first, second, weights[0], weights[1], channels, scales, shifts, spare
-            )
-            continue
         summed(y, rows, source, mode, units, rect, offset, canvas, fill, mask, channels, total)
         if target[6] == UINT8:
             rounded(total, width, channels, words)
@@ -164,6 +201,18 @@ def mix_to(
             for x in range(width):
                 line[x] = finished(np.float32(sums[x]) * _PART, scale, shift, normalized)
             put_line(target, y, c, line)
+
+
+@part
+def _pair(target, rows, source, mode, units, channels, scales, shifts, spare):
+    """Two whole rows with weights into a floating output."""
+    one, two, weights = _two(source, mode, units)
+    wide = flat(target)
+    width, step_one, step_two = wide[5], rows[one, 2], rows[two, 2]
+    for y in range(wide[4]):
+        first = words_at(rows[one, 0] + y * step_one, width)
+        second = words_at(rows[two, 0] + y * step_two, width)
+        pair_line(wide, y, first, second, weights[0], weights[1], channels, scales, shifts, spare)
 
 
 @part
@@ -183,12 +232,10 @@ def _two(source, mode, units):
 def mix_words(out, rows, source, mode, units, rect, offset, canvas, fill, mask, channels, total):
     """An output of a mix as packed pixels uint32 [h * w]."""
     colour = fill_word(fill, channels)
-    kind = kind_of(mode, units, rect, offset, canvas, colour == 0)
+    if kind_of(mode, units, rect, offset, canvas, colour == 0) == COPY:
+        copied(rows, source, mode, rect, offset, canvas, colour, out)
+        return
     width = np.int64(canvas[1])
     for y in range(canvas[0]):
-        line = out[y * width : (y + 1) * width]
-        if kind == COPY:
-            copied(y, rows, source, mode, rect, offset, canvas, colour, line)
-        else:
-            summed(y, rows, source, mode, units, rect, offset, canvas, fill, mask, channels, total)
-            rounded(total, width, channels, line)
+        summed(y, rows, source, mode, units, rect, offset, canvas, fill, mask, channels, total)
+        rounded(total, width, channels, out[y * width : (y + 1) * width])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mixwell.plan.steps import EraseUnits, EraseValue
-from mixwell.render.numba_cpu.compile import part
-from mixwell.render.numba_cpu.pixels import channel, fill_word
+from mixwell.render.numba_cpu.compile import inlined, part
+from mixwell.render.numba_cpu.pixels import at, channel, fill_word
 from mixwell.render.tables import NORMAL_BITS
 
 _CONSTANT, _PIXEL = int(EraseValue.CONSTANT), int(EraseValue.PIXEL)
@@ -16,7 +16,7 @@ _ALPHA = np.uint32(0xFF000000)
 _STEP = np.float32(2.0**-NORMAL_BITS)
 
 
-@part
+@inlined
 def words_of(key, x, y):
     """Philox4x32-10: the four random words of a pixel."""
     c0, c1 = np.uint64(x) | (np.uint64(y) << np.uint64(16)), np.uint64(0)
@@ -41,20 +41,30 @@ def word_of(words, c):
 
 
 @part
-def noise(image, height, width, channels, std, key, quantiles):
-    """Adds normal noise; alpha stays."""
+def noise(image, height, width, channels, std, key, quantiles, room):
+    """Adds normal noise; alpha stays. `room`: uint32, scratch for three lines."""
     scale = np.int64(np.rint(std * float(255 << NORMAL_BITS)))
     colours = min(channels, 3)
+    words = room[: 3 * width].reshape(3, width)
     for y in range(height):
-        for x in range(width):
-            words = words_of(key, x, y)
-            word = image[y * width + x]
-            noisy = word & _ALPHA
-            for c in range(colours):
-                z = np.int64(quantiles[word_of(words, c) >> np.uint64(16)])
-                level = channel(word, 8 * c) + ((z * scale + (1 << 23)) >> 24)
-                noisy |= np.uint32(min(max(level, 0), 255)) << np.uint32(8 * c)
-            image[y * width + x] = noisy
+        _line_of_words(key, y, words[0], words[1], words[2])
+        line = image[y * width : (y + 1) * width]
+        for c in range(colours):
+            shift, drawn = np.uint32(8 * c), words[c]
+            keep = ~(np.uint32(255) << shift)
+            for x in range(width):
+                z = np.int64(quantiles[at(drawn[x] >> np.uint32(16))])
+                level = channel(line[x], shift) + ((z * scale + (1 << 23)) >> 24)
+                line[x] = (line[x] & keep) | (np.uint32(min(max(level, 0), 255)) << shift)
+
+
+@part
+def _line_of_words(key, y, first, second, third):
+    """The first three random words of a line's pixels."""
+    for x in range(len(first)):
+        words = words_of(key, x, y)
+        first[x], second[x] = np.uint32(words[0]), np.uint32(words[1])
+        third[x] = np.uint32(words[2])
 
 
 @part

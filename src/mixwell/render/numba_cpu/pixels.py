@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mixwell.render.numba_cpu.compile import part
+from mixwell.render.numba_cpu.compile import inlined, part
 from mixwell.render.numba_cpu.memory import bytes_at, word_at
 
 _EVEN = np.int64(0x00FF00FF)
@@ -16,19 +16,19 @@ _LANES = np.int64(0x00FF00FF00FF00FF)
 _HALF = np.int64(0x0080008000800080)
 
 
-@part
+@inlined
 def at(index):
     """A position that is known not to be negative: Numba then leaves out its test."""
     return np.uint64(index)
 
 
-@part
+@inlined
 def packed(red, green, blue):
     """A word from three levels 0 .. 255."""
     return np.uint32(red) | (np.uint32(green) << np.uint32(8)) | (np.uint32(blue) << np.uint32(16))
 
 
-@part
+@inlined
 def channel(word, shift):
     """int32: the level at a shift of 0, 8, 16 or 24 bits."""
     return np.int32((word >> np.uint32(shift)) & np.uint32(255))
@@ -43,20 +43,20 @@ def fill_word(fill, channels):
     return word
 
 
-@part
+@inlined
 def spread(word):
     """int64: the channels in lanes of 16 bits."""
     wide = np.int64(word)
     return (wide & _EVEN) | ((wide & _ODD) << 24)
 
 
-@part
+@inlined
 def gathered(lanes):
     """uint32: the packed pixel of lanes that hold 0 .. 255."""
     return np.uint32((lanes & _EVEN) | ((lanes >> 24) & _ODD))
 
 
-@part
+@inlined
 def between(p, q, weight):
     """Lanes (p (256 - w) + q w + 128) >> 8; borrows between lanes cancel in the sum."""
     return (((p << 8) + _HALF + (q - p) * weight) >> 8) & _LANES

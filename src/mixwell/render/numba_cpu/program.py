@@ -1,4 +1,4 @@
-"""A row's program: all slots of an edit, one after another, in two buffers that stay in the cache."""
+"""A row's program: all slots of an edit in order, in two buffers that stay in the cache."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ _SHARPNESS, _BLUR, _NOISE, _ERASE = (
 def load(source, packed_source, channels, out):
     """A whole image as packed pixels."""
     height, width = source[4], source[5]
+    if source[2] == width * source[3]:  # one long line
+        height, width = 1, height * width
     for y in range(height):
         line, begin = out[y * width : (y + 1) * width], source[0] + y * source[2]
         if packed_source:
@@ -122,7 +124,7 @@ def run_row(
             blur(one, height, width, kernels[k], size, room, two)
             one, two = two, one
         elif op == _NOISE:
-            noise(one, height, width, channels, param[k, 0], key[k], quantiles)
+            noise(one, height, width, channels, param[k, 0], key[k], quantiles, room)
         elif op == _ERASE:
             erase(one, height, width, channels, param[k], fill[k], key[k])
         elif colours == 3:

@@ -35,7 +35,7 @@ def tap_count(start, stop, size, interp):
     """An even number of taps that is enough for every output pixel."""
     stretch = max(abs(stop - start) / size, 1.0)
     support = stretch * (2.0 if interp == _BICUBIC else 1.0)
-    return (int(math.ceil(2.0 * support)) + 3) & ~1
+    return (int(2.0 * support + 1e-6) + 2) & ~1
 
 
 @part
@@ -53,7 +53,7 @@ def taps(start, stop, size, interp, count, first, exact):
     """
     low, high = min(start, stop), max(start, stop)
     origin = math.floor(low)
-    inside = int(math.ceil(high)) - int(origin)
+    inside = math.ceil(high) - int(origin)
     low, high = low - origin, high - origin
     scale = (high - low) / size
     stretch = max(scale, 1.0)
@@ -115,18 +115,35 @@ def down(middle, width, first, weights, count, total, out):
         out: uint32 [width].
     """
     lanes = 4 * width
-    for j in range(lanes):
-        total[j] = 1 << 21
-    for t in range(count):
-        weight = weights[t]
-        if weight == 0:
-            continue
-        line = bytes_at(middle.ctypes.data + (first + t) * lanes, lanes)
-        for j in range(lanes):
-            total[j] += np.int32(line[j]) * weight
     to = bytes_at(out.ctypes.data, lanes)
-    for j in range(lanes):
-        to[j] = np.uint8(min(max(total[j] >> 22, 0), 255))
+    for t in range(0, count, 4):
+        a = bytes_at(middle.ctypes.data + (first + t) * lanes, lanes)
+        b, v = _following(middle, a, first, t + 1, weights, count, lanes)
+        c, w = _following(middle, a, first, t + 2, weights, count, lanes)
+        d, x = _following(middle, a, first, t + 3, weights, count, lanes)
+        _add_four(t == 0, t + 4 >= count, a, b, c, d, weights[t], v, w, x, total, to)
+
+
+@part
+def _following(middle, other, first, t, weights, count, lanes):
+    """A line and its weight; a line without weight may not be there, another stands for it."""
+    if t >= count or weights[t] == 0:
+        return other, np.int32(0)
+    return bytes_at(middle.ctypes.data + (first + t) * lanes, lanes), weights[t]
+
+
+@part
+def _add_four(is_first, is_last, a, b, c, d, u, v, w, x, total, to):
+    """Four lines with their weights; the sum is kept in `total` between fours."""
+    half = np.int32(1 << 21)
+    for j in range(len(to)):
+        above = np.int32(np.int32(a[j]) * u + np.int32(b[j]) * v)
+        below = np.int32(np.int32(c[j]) * w + np.int32(d[j]) * x)
+        summed = np.int32(above + below) + (half if is_first else total[j])
+        if is_last:
+            to[j] = np.uint8(min(max(np.int32(summed) >> 22, 0), 255))
+        else:
+            total[j] = summed
 
 
 @part
@@ -146,10 +163,10 @@ def resize(source, param, size_hw, interp, channels, packed_source, room, out):
     """
     x0, y0, x1, y1 = param[0], param[1], param[2], param[3]
     height, width = np.int64(size_hw[0]), np.int64(size_hw[1])
-    top = int(math.floor(min(y0, y1)))
-    left = int(math.floor(min(x0, x1)))
-    lines = int(math.ceil(max(y0, y1))) - top
-    columns = int(math.ceil(max(x0, x1))) - left
+    top = math.floor(min(y0, y1))
+    left = math.floor(min(x0, x1))
+    lines = math.ceil(max(y0, y1)) - top
+    columns = math.ceil(max(x0, x1)) - left
     count_x, count_y = tap_count(x0, x1, width, interp), tap_count(y0, y1, height, interp)
     # Scratch in 8-byte units first, so that everything is aligned.
     edge = max(width * count_x, height * count_y)

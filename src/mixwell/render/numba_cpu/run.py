@@ -140,7 +140,7 @@ class _Work:
         return _Rows(words.table, True, words)
 
     def _mix(self, mix: Mix, rows: _Rows, todo: np.ndarray, targets: np.ndarray) -> None:
-        area = _line(mix)
+        area = int(mix.canvas_hw[todo].astype(np.int64).prod(axis=1).max(initial=1)) + 31 & ~15
         arrays, numbers = _mix_arrays(mix), self._numbers()
 
         def work(first: int, last: int) -> None:
@@ -252,7 +252,7 @@ def _room(edit: Edit, in_hw: np.ndarray) -> tuple[int, int]:
         size = int(edit.param[edit.code == Code.BLUR][:, 1].max())
         height, width = blurred.T
         room = max(room, int((4 * (height + 2) * width + width).max()) + 8 * size + 16)
-    return area, room + 64
+    return area, max(room, 3 * int(sizes[:, :, 1].max(initial=1))) + 64
 
 
 def _blurs(edit: Edit) -> np.ndarray:

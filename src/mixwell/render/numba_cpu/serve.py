@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -13,10 +15,11 @@ from mixwell.plan.steps import Code, EraseUnits, EraseValue, Mix, MixMode
 from mixwell.render.images import TOP, Batch
 from mixwell.render.reference.finish import Output
 
-PROFILE_CODES = tuple(c for c in Code if c.name.startswith(("PIL_", "TV_"))) + (Code.SOLARIZE_ADD,)
+PROFILE_CODES = (*tuple(c for c in Code if c.name.startswith(("PIL_", "TV_"))), Code.SOLARIZE_ADD)
 MOST_SOURCES = 100
 """Sums of more sources do not fit in 32 bits."""
 _lock = threading.Lock()
+_loaded: list[ModuleType] = []
 
 
 def unserved(batch: Batch, plan: Plan, output: Output) -> str:
@@ -76,8 +79,9 @@ def _outside(fill: np.ndarray, channels: int, top: float) -> bool:
 
 def run(batch: Batch, plan: Plan, output: Output) -> Tensor | list[Tensor]:
     """All of a plan, as `reference.run.run`; compiles the kernels at the first call."""
-    from mixwell.render.numba_cpu.compile import told
+    if not _loaded:
+        from mixwell.render.numba_cpu.compile import told
 
-    with _lock, told():
-        from mixwell.render.numba_cpu.run import run as rendered
-    return rendered(batch, plan, output)
+        with _lock, told():
+            _loaded.append(import_module("mixwell.render.numba_cpu.run"))
+    return _loaded[0].run(batch, plan, output)

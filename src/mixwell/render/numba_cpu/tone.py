@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from mixwell.render.numba_cpu.compile import part
+from mixwell.render.numba_cpu.compile import inlined, part
 from mixwell.render.numba_cpu.pixels import channel, packed
 
 _ALPHA = np.uint32(0xFF000000)
 _ZERO, _UNIT, _TOP = np.float32(0), np.float32(1), np.float32(255)
 
 
-@part
+@inlined
 def grey_of(red, green, blue):
     """int32: the grey level of levels, as Pillow."""
-    return (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
+    return np.int32(19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
 
 
 @part
@@ -26,7 +26,7 @@ def grayscale(image, pixels):
         image[i] = packed(grey, grey, grey) | (word & _ALPHA)
 
 
-@part
+@inlined
 def _blended(base, level, factor):
     start = np.float32(base)
     mixed = start + factor * (np.float32(level) - start)
@@ -48,7 +48,14 @@ def saturation(image, pixels, value):
         ) | (word & _ALPHA)
 
 
-@part
+@inlined
+def _floor(value):
+    """The whole number below; small numbers only."""
+    cut = np.float32(np.int32(value))
+    return cut - _UNIT if cut > value else cut
+
+
+@inlined
 def turned(red, green, blue, shift):
     """A colour float32 in 0 .. 1 with its hue moved by `shift` turns, step by step as torch."""
     high, low = max(max(red, green), blue), min(min(red, green), blue)
@@ -56,33 +63,34 @@ def turned(red, green, blue, shift):
     saturated = (high - low) / (_UNIT if grey else high)
     span = _UNIT if grey else high - low
     r, g, b = (high - red) / span, (high - green) / span, (high - blue) / span
-    if high == red:
-        sixths = b - g
-    elif high == green:
-        sixths = r + np.float32(2) - b
-    else:
-        sixths = g + np.float32(4) - r
+    sixths = g + np.float32(4) - r
+    sixths = r + np.float32(2) - b if high == green else sixths
+    sixths = b - g if high == red else sixths
     hue = sixths * np.float32(1.0 / 6.0) + _UNIT
-    hue = hue - np.float32(np.floor(hue)) + shift
-    hue = hue - np.float32(np.floor(hue))
+    hue = hue - _floor(hue) + shift
+    hue = hue - _floor(hue)
     sixths = hue * np.float32(6)
-    sector = np.float32(np.floor(sixths))
+    sector = _floor(sixths)
     share = saturated * (sixths - sector)
     q = min(max((_UNIT - share) * high, _ZERO), _UNIT)
     t = min(max((share + (_UNIT - saturated)) * high, _ZERO), _UNIT)
     p = min(max((_UNIT - saturated) * high, _ZERO), _UNIT)
-    place = np.int32(sector) % 6
-    if place == 0:
-        return high, t, p
-    if place == 1:
-        return q, high, p
-    if place == 2:
-        return p, high, t
-    if place == 3:
-        return p, q, high
-    if place == 4:
-        return t, p, high
-    return high, p, q
+    place = sector - np.float32(6) if sector >= np.float32(6) else sector
+    return (
+        _picked(place, high, p, q, t),
+        _picked(place + np.float32(4), high, p, q, t),
+        _picked(place + np.float32(2), high, p, q, t),
+    )
+
+
+@inlined
+def _picked(place, high, p, q, t):
+    """What red takes in a sixth of the circle, 0 .. 11; green and blue take it 4 and 2 later."""
+    place = place - np.float32(6) if place >= np.float32(6) else place
+    found = high
+    found = q if place == np.float32(1) else found
+    found = p if place == np.float32(2) or place == np.float32(3) else found
+    return t if place == np.float32(4) else found
 
 
 @part
