@@ -22,10 +22,12 @@ from numba.core.caching import FunctionCache, NullCache
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 """No fast-math: sums keep their order, and a product and a sum are rounded apart."""
 
-part: Callable[..., Any] = numba.njit(**OPTIONS)
-"""A function that kernels call; compiled into each of them."""
+_BARE: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
-inlined: Callable[..., Any] = numba.njit(forceinline=True, **OPTIONS)
+part: Callable[..., Any] = numba.njit(**_BARE)
+"""A function that kernels call; compiled into each of them, and not to be called from Python."""
+
+inlined: Callable[..., Any] = numba.njit(forceinline=True, **_BARE)
 """A part for the middle of a loop, which a call would keep from becoming vector instructions."""
 
 PATIENCE_S = 2.0

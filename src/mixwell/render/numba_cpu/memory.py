@@ -1,4 +1,8 @@
-"""Raw memory in kernels: addresses as arrays, and a few loads that Numba has no words for."""
+"""Raw memory in kernels: addresses as arrays, and a few loads that Numba has no words for.
+
+Arrays at an address are not counted as references and are not checked, so they compile to less, and
+faster, than slices and views of an array.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +49,24 @@ def halves_at(address, count):
 def floats_at(address, count):
     """float32 [count] at an address."""
     return numba.carray(_pointer(address), (count,), np.float32)
+
+
+@part
+def ints_at(address, count):
+    """int32 [count] at an address."""
+    return numba.carray(_pointer(address), (count,), np.int32)
+
+
+@part
+def longs_at(address, count):
+    """int64 [count] at an address."""
+    return numba.carray(_pointer(address), (count,), np.int64)
+
+
+@part
+def doubles_at(address, count):
+    """float64 [count] at an address."""
+    return numba.carray(_pointer(address), (count,), np.float64)
 
 
 @intrinsic

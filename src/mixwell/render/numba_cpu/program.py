@@ -39,7 +39,8 @@ def load(source, packed_source, channels, out):
     if source[2] == width * source[3]:  # one long line
         height, width = 1, height * width
     for y in range(height):
-        line, begin = out[y * width : (y + 1) * width], source[0] + y * source[2]
+        line = words_at(out.ctypes.data + 4 * y * width, width)
+        begin = source[0] + y * source[2]
         if packed_source:
             line[:] = words_at(begin, width)
         else:

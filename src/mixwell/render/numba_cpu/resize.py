@@ -7,8 +7,15 @@ import math
 import numpy as np
 
 from mixwell.render.numba_cpu.compile import part
-from mixwell.render.numba_cpu.memory import bytes_at, weighted_pixels
-from mixwell.render.numba_cpu.pixels import at, pack_line
+from mixwell.render.numba_cpu.memory import (
+    bytes_at,
+    doubles_at,
+    ints_at,
+    longs_at,
+    weighted_pixels,
+    words_at,
+)
+from mixwell.render.numba_cpu.pixels import pack_line
 
 _BICUBIC = 2
 _ONE = float(1 << 22)
@@ -84,21 +91,22 @@ def whole(weight):
 
 
 @part
-def across(line, first, origin, weights, count, out):
+def across(line, first, origin, weights, count, size, out):
     """One line through its taps.
 
     Args:
-        line: uint32 [n], packed pixels from `origin` on, SLACK behind them.
+        line: address of packed pixels from `origin` on, SLACK behind them.
         first: int64 [size].
-        origin: px of line[0].
-        weights: int32 [size, count, 4].
+        origin: px of the line's first pixel.
+        weights: address of int32 [size, count, 4].
         count: taps, even.
-        out: uint32 [size].
+        size: pixels that go out.
+        out: address of uint32 [size].
     """
-    pixels, table = line.ctypes.data, weights.ctypes.data
-    for x in range(len(out)):
-        begin = pixels + 4 * (first[x] - origin)
-        out[x] = weighted_pixels(begin, table + 16 * count * x, count >> 1)
+    to = words_at(out, size)
+    for x in range(size):
+        begin = line + 4 * (first[x] - origin)
+        to[x] = weighted_pixels(begin, weights + 16 * count * x, count >> 1)
 
 
 @part
@@ -106,18 +114,18 @@ def down(middle, width, first, weights, count, total, out):
     """Columns through their taps: the second pass.
 
     Args:
-        middle: uint32, lines of `width` pixels.
+        middle: address of lines of `width` packed pixels.
         width: pixels in a line.
         first: the first line that counts.
         weights: int32 [count].
         count: taps; those with weight 0 are not read.
         total: int32 [4 * width], scratch.
-        out: uint32 [width].
+        out: address of uint32 [width].
     """
     lanes = 4 * width
-    to = bytes_at(out.ctypes.data, lanes)
+    to = bytes_at(out, lanes)
     for t in range(0, count, 4):
-        a = bytes_at(middle.ctypes.data + (first + t) * lanes, lanes)
+        a = bytes_at(middle + (first + t) * lanes, lanes)
         b, v = _following(middle, a, first, t + 1, weights, count, lanes)
         c, w = _following(middle, a, first, t + 2, weights, count, lanes)
         d, x = _following(middle, a, first, t + 3, weights, count, lanes)
@@ -129,7 +137,7 @@ def _following(middle, other, first, t, weights, count, lanes):
     """A line and its weight; a line without weight may not be there, another stands for it."""
     if t >= count or weights[t] == 0:
         return other, np.int32(0)
-    return bytes_at(middle.ctypes.data + (first + t) * lanes, lanes), weights[t]
+    return bytes_at(middle + (first + t) * lanes, lanes), weights[t]
 
 
 @part
@@ -168,40 +176,37 @@ def resize(source, param, size_hw, interp, channels, packed_source, room, out):
     lines = math.ceil(max(y0, y1)) - top
     columns = math.ceil(max(x0, x1)) - left
     count_x, count_y = tap_count(x0, x1, width, interp), tap_count(y0, y1, height, interp)
-    # Scratch in 8-byte units first, so that everything is aligned.
+    # Scratch, the 8-byte numbers first, so that everything is aligned.
     edge = max(width * count_x, height * count_y)
-    exact = room[: 2 * edge].view(np.float64)
-    at_words = 2 * edge + 2 * (width + height)
-    begins = room[2 * edge : at_words].view(np.int64)
-    begin_x, begin_y = begins[:width], begins[width:]
-    table = room[at_words:].view(np.int32)[: 4 * width * count_x]
-    at_words += 4 * width * count_x
-    weight_y = room[at_words:].view(np.int32)[: height * count_y]
-    at_words += height * count_y
-    total = room[at_words:].view(np.int32)[: 4 * width]
-    at_words += 4 * width
-    line = room[at_words : at_words + columns + SLACK + count_x]
-    at_words += columns + SLACK + count_x
-    middle = room[at_words : at_words + lines * width]
+    here = room.ctypes.data
+    exact, here = doubles_at(here, edge), here + 8 * edge
+    begin_x, here = longs_at(here, width), here + 8 * width
+    begin_y, here = longs_at(here, height), here + 8 * height
+    table, here = here, here + 16 * width * count_x
+    weight_y, here = here, here + 4 * height * count_y
+    total, here = ints_at(here, 4 * width), here + 16 * width
+    line, here = here, here + 4 * (columns + SLACK + count_x)
+    middle = here
     taps(x0, x1, width, interp, count_x, begin_x, exact)
+    weights = ints_at(table, 4 * width * count_x)
     for i in range(width * count_x):
         weight = whole(exact[i])
         for j in range(4):
-            table[4 * i + j] = weight
+            weights[4 * i + j] = weight
     taps(y0, y1, height, interp, count_y, begin_y, exact)
+    weights = ints_at(weight_y, height * count_y)
     for i in range(height * count_y):
-        weight_y[i] = whole(exact[i])
+        weights[i] = whole(exact[i])
     for y in range(lines):
         begin = source[0] + (top + y) * source[2] + left * source[3]
         if packed_source:
-            copy = bytes_at(begin, 4 * columns).view(np.uint32)
-            line[:columns] = copy
+            words_at(line, columns)[:] = words_at(begin, columns)
         else:
-            pack_line(begin, source[1], source[3], channels, columns, line)
-        across(line, begin_x, left, table, count_x, middle[y * width : (y + 1) * width])
+            pack_line(begin, source[1], source[3], channels, columns, words_at(line, columns))
+        across(line, begin_x, left, table, count_x, width, middle + 4 * y * width)
     for y in range(height):
-        weights = weight_y[y * count_y : (y + 1) * count_y]
-        to = out[at(y * width) : at((y + 1) * width)]
+        weights = ints_at(weight_y + 4 * y * count_y, count_y)
+        to = out.ctypes.data + 4 * y * width
         down(middle, width, begin_y[y] - top, weights, count_y, total, to)
 
 

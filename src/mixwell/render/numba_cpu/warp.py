@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from mixwell.render.numba_cpu.compile import part
+from mixwell.render.numba_cpu.memory import words_at
 from mixwell.render.numba_cpu.pixels import at, between, channel, gathered, spread
 from mixwell.render.taps import bicubic_phases
 
@@ -87,7 +88,8 @@ def nearest(source, width, u, step_u, v, step_v, low, high, out):
     if step_v == 0 and (step_u == one or step_u == -one):
         begin = (v >> 32) * width + ((u + low * step_u) >> 32)
         if step_u > 0:
-            out[low:high] = source[begin : begin + high - low]
+            for x in range(high - low):
+                out[at(low + x)] = source[at(begin + x)]
         else:
             for x in range(high - low):
                 out[at(low + x)] = source[at(begin - x)]
@@ -183,12 +185,14 @@ def warp(source, height, width, m, size_hw, interp, fill, out):
     step_x, turn_x, start_x = fixed(m[0:3], 32)
     step_y, turn_y, start_y = fixed(m[3:6], 32)
     for y in range(out_h):
-        line = out[y * out_w : (y + 1) * out_w]
+        line = words_at(out.ctypes.data + 4 * y * out_w, out_w)
         u, v = turn_x * y + start_x, turn_y * y + start_y
         low, high = span(step_x, u, width << 32, 0, out_w)
         low, high = span(step_y, v, height << 32, low, high)
-        line[:low] = fill
-        line[high:] = fill
+        for x in range(low):
+            line[x] = fill
+        for x in range(high, out_w):
+            line[at(x)] = fill
         if interp == _NEAREST:
             nearest(source, width, u, step_x, v, step_y, low, high, line)
         elif interp == _BILINEAR:
@@ -226,12 +230,14 @@ def clip(image, height, width, param, fill):
     step_x, turn_x, start_x = fixed(param[0:3], 32)
     step_y, turn_y, start_y = fixed(param[3:6], 32)
     for y in range(height):
-        line = image[y * width : (y + 1) * width]
+        line = words_at(image.ctypes.data + 4 * y * width, width)
         u, v = turn_x * y + start_x, turn_y * y + start_y
         low, high = span(step_x, u, canvas_w << 32, 0, width)
         low, high = span(step_y, v, canvas_h << 32, low, high)
-        line[:low] = fill
-        line[high:] = fill
+        for x in range(low):
+            line[x] = fill
+        for x in range(high, width):
+            line[at(x)] = fill
 
 
 @part
