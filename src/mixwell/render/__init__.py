@@ -8,7 +8,7 @@ import torch
 
 from mixwell._errors import BackendError
 from mixwell.plan.plan import Plan
-from mixwell.render.images import Batch, batch_of, result_of
+from mixwell.render.images import Batch, batch_of, check_out, result_of, stacked
 from mixwell.render.reference import run as reference
 from mixwell.render.reference.finish import Output, output_for
 from mixwell.render.select import BackendInfo, backends, choose, say_once
@@ -27,6 +27,7 @@ def render(
     memory_format: torch.memory_format | None = None,
     stack: bool | None = None,
     pad_to: tuple[int, int] | None = None,
+    out: torch.Tensor | None = None,
 ) -> Any:
     """Do a plan to images. Plans are done as they are, not fused.
 
@@ -51,6 +52,8 @@ def render(
             one and the outputs agree in size.
         pad_to: (H, W): one tensor [B, C, H, W] with zeros at the bottom and at the right, and the
             sizes int64 [B, 2] (height, width) of what is inside.
+        out: a tensor [B, C, H, W] in any memory layout to write into, such as a part of a larger
+            batch; its dtype is the output's. Torch images of one output size only.
 
     Returns:
         B images: torch [B, C, H, W] or a list of [C, H, W]; for NumPy images NumPy arrays with the
@@ -63,15 +66,21 @@ def render(
     """
     batch = batch_of(images, plan.in_hw)
     chosen = choose(backend, batch.device.type)
+    if out is not None:
+        dtype = check_out(out, batch, plan.out_hw, dtype, stack, pad_to)
     output = output_for(batch, mean, std, dtype, memory_format)
     if chosen.name == "numba":
-        rows = _fast(batch, plan, output, asked=backend != "auto")
+        rows = _fast(batch, plan, output, out, asked=backend != "auto")
     else:
         rows = reference.run(batch, plan, output)
+    if out is not None:
+        return out if rows is out else out.copy_(stacked(rows, out))
     return result_of(rows, batch, stack, pad_to)
 
 
-def _fast(batch: Batch, plan: Plan, output: Output, *, asked: bool) -> Any:
+def _fast(
+    batch: Batch, plan: Plan, output: Output, out: torch.Tensor | None, *, asked: bool
+) -> Any:
     """By Numba; by the reference if that has to refuse the plan, or if Numba was not asked for and
     cannot."""
     from mixwell.render.numba_cpu import serve
@@ -80,7 +89,7 @@ def _fast(batch: Batch, plan: Plan, output: Output, *, asked: bool) -> Any:
         return reference.run(batch, plan, output)
     reason = serve.unserved(batch, plan, output)
     if not reason:
-        return serve.run(batch, plan, output)
+        return serve.run(batch, plan, output, out)
     if asked:
         raise BackendError(
             f'backend \'numba\' cannot render this: {reason}. Use backend="auto" or "reference".'

@@ -141,6 +141,44 @@ def result_of(
     return [_to_numpy(r) for r in out] if batch.numpy else out
 
 
+def check_out(
+    out: Tensor,
+    batch: Batch,
+    out_hw: np.ndarray,
+    dtype: Any,
+    stack: bool | None,
+    pad_to: tuple[int, int] | None,
+) -> torch.dtype:
+    """The dtype of a tensor that is to be written into, if it fits (see `mixwell.render.render`).
+
+    Raises:
+        RenderError: it does not fit the outputs or the other options.
+    """
+    if stack is False or pad_to is not None or batch.numpy:
+        raise RenderError(
+            "out= takes one tensor of torch images: leave out stack=False and pad_to=, and pass "
+            "torch images."
+        )
+    if dtype is not None and torch_dtype(dtype) != out.dtype:
+        raise RenderError(f"out is {out.dtype}, dtype= says {dtype}. Leave out dtype=.")
+    channels = len(batch.images[0]) if len(batch.images) else out.shape[1:2].numel()
+    sizes = {tuple(size) for size in out_hw.tolist()} or {tuple(out.shape[2:])}
+    wanted = (len(out_hw), channels, *min(sizes))
+    if len(sizes) > 1 or tuple(out.shape) != wanted or out.device != batch.device:
+        raise RenderError(
+            f"out must be a tensor {list(wanted)} on {batch.device} for outputs of sizes "
+            f"{sorted(sizes)[:4]}, got {list(out.shape)} on {out.device}."
+        )
+    return out.dtype
+
+
+def stacked(rows: Tensor | list[Tensor], like: Tensor) -> Tensor:
+    """Rendered rows of one size as one tensor."""
+    if isinstance(rows, Tensor):
+        return rows
+    return torch.stack(rows) if rows else torch.empty_like(like)
+
+
 def torch_dtype(dtype: Any) -> torch.dtype | None:
     """A torch dtype from a torch dtype, a NumPy dtype or None."""
     if dtype is None or isinstance(dtype, torch.dtype):

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixwell.render.images import Batch
 from mixwell.render.numba_cpu.buffers import lease
 from mixwell.render.numba_cpu.finish import BFLOAT16, FLOAT16, FLOAT32, UINT8
 from mixwell.render.reference.finish import Output
@@ -23,9 +22,8 @@ FORMS = {
 """The form in which kernels write each dtype."""
 
 
-def image_table(batch: Batch) -> np.ndarray:
-    """int64 [N, 6]: address, strides c y x in bytes, height and width of images as they came."""
-    images = batch.images
+def image_table(images: Tensor | list[Tensor]) -> np.ndarray:
+    """int64 [N, 6]: address, strides c y x in bytes, height and width of images."""
     if isinstance(images, Tensor):
         table = np.empty((len(images), 6), np.int64)
         size, (step, *strides) = images.element_size(), images.stride()
@@ -85,12 +83,14 @@ def empty_outputs(
     sizes = {(int(h), int(w)) for h, w in np.unique(size_hw, axis=0)}
     if len(sizes) == 1:
         made: Tensor | list[Tensor] = _empty(len(size_hw), channels, *sizes.pop(), dtype, last)
-        rows = made
     else:
         made = [_empty(1, channels, h, w, dtype, last)[0] for h, w in size_hw.tolist()]
-        rows = made
-    table = image_table(Batch(rows, "uint8", dtype, torch.device("cpu"), True, False))
-    return made, targets_of(table, FORMS[output.dtype], output.mean is not None)
+    return made, output_targets(made, output)
+
+
+def output_targets(made: Tensor | list[Tensor], output: Output) -> np.ndarray:
+    """int64 [B, 8]: targets of outputs, in the form of the output's dtype."""
+    return targets_of(image_table(made), FORMS[output.dtype], output.mean is not None)
 
 
 def _empty(

@@ -18,7 +18,13 @@ from mixwell.plan.steps import Code, Edit, EraseUnits, Mix, MixMode
 from mixwell.render.images import Batch
 from mixwell.render.numba_cpu import kernels
 from mixwell.render.numba_cpu.buffers import lease
-from mixwell.render.numba_cpu.layout import Words, empty_outputs, image_table, targets_of
+from mixwell.render.numba_cpu.layout import (
+    Words,
+    empty_outputs,
+    image_table,
+    output_targets,
+    targets_of,
+)
 from mixwell.render.numba_cpu.pool import share_out
 from mixwell.render.numba_cpu.resize import room_for
 from mixwell.render.reference.finish import Output
@@ -27,14 +33,19 @@ from mixwell.render.tables import blur_weights, normal_quantiles
 _NO_MASK = np.zeros((1, 1, 1), np.uint16)
 
 
-def run(batch: Batch, plan: Plan, output: Output) -> Tensor | list[Tensor]:
-    """All of a plan, as `reference.run.run`."""
+def run(
+    batch: Batch, plan: Plan, output: Output, out: Tensor | None = None
+) -> Tensor | list[Tensor]:
+    """All of a plan, as `reference.run.run`; into `out`, if it is given and not float64."""
     last = batch.numpy or output.memory_format == torch.channels_last
     channels = batch.images[0].shape[0]
-    made, targets = empty_outputs(plan.out_hw, channels, output, last)
+    if out is not None and out.dtype != torch.float64:
+        made, targets = out, output_targets(out, output)
+    else:
+        made, targets = empty_outputs(plan.out_hw, channels, output, last)
     work = _Work(channels, *_normalising(output, channels))
     pairs, tail = paired(plan)
-    rows = _Rows(image_table(batch), packed=False)
+    rows = _Rows(image_table(batch.images), packed=False)
     for edit, mix in pairs[:-1]:
         rows = work.mixed(mix, work.edited(edit, rows))
     if pairs:

@@ -77,11 +77,20 @@ def _outside(fill: np.ndarray, channels: int, top: float) -> bool:
     return not bool(((some >= 0) & (some <= top)).all())
 
 
-def run(batch: Batch, plan: Plan, output: Output) -> Tensor | list[Tensor]:
-    """All of a plan, as `reference.run.run`; compiles the kernels at the first call."""
+def run(
+    batch: Batch, plan: Plan, output: Output, out: Tensor | None = None
+) -> Tensor | list[Tensor]:
+    """All of a plan, as `reference.run.run`; compiles the kernels at the first call.
+
+    Args:
+        batch: the images.
+        plan: what to do.
+        output: where it goes.
+        out: a tensor to write into; what is returned is `out` itself if it was.
+    """
     if not _loaded:
         from mixwell.render.numba_cpu.compile import told
 
         with _lock, told():
             _loaded.append(import_module("mixwell.render.numba_cpu.run"))
-    return _loaded[0].run(batch, plan, output)
+    return _loaded[0].run(batch, plan, output, out)
