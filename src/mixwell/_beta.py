@@ -40,28 +40,38 @@ def beta_ppf(u: np.ndarray, a: float, b: float) -> tuple[np.ndarray, np.ndarray]
         if not 0.01 <= value <= 1000.0:
             raise PolicyError(f"Beta needs {name} in 0.01 .. 1000, got {value}.")
     z_grid, cdf, slope = _table(float(a), float(b))
-    u = np.clip(np.asarray(u, np.float64), cdf[0], cdf[-1])
+    given = np.asarray(u, np.float64)
+    u = np.clip(given.reshape(-1), cdf[0], cdf[-1])
     cell = np.clip(np.searchsorted(cdf, u, side="right") - 1, 0, len(cdf) - 2)
     z = z_grid[cell] + (z_grid[1] - z_grid[0]) * _solve_hermite(u, cell, cdf, slope)
+    z = z.reshape(given.shape)
     return _sigmoid(z), _sigmoid(-z)
 
 
 def _solve_hermite(
     u: np.ndarray, cell: np.ndarray, cdf: np.ndarray, slope: np.ndarray
 ) -> np.ndarray:
-    """Where in its cell (0 .. 1) the Hermite cubic reaches u."""
+    """Where in its cell (0 .. 1) the Hermite cubic reaches u, all of them 1-D."""
     f0, f1, d0, d1 = cdf[cell], cdf[cell + 1], slope[cell], slope[cell + 1]
     c3, c2 = d0 + d1 - 2 * (f1 - f0), 3 * (f1 - f0) - 2 * d0 - d1
     low, high = np.zeros_like(u), np.ones_like(u)
     t = np.clip((u - f0) / np.maximum(f1 - f0, 1e-300), 0.0, 1.0)
+    places, out = np.arange(len(u)), t.copy()
     for _ in range(12):
         value = ((c3 * t + c2) * t + d0) * t + f0 - u
         low, high = np.where(value < 0, t, low), np.where(value < 0, high, t)
         rate = (3 * c3 * t + 2 * c2) * t + d0
         newton = t - value / np.where(rate == 0, 1.0, rate)
         inside = (newton >= low) & (newton <= high) & (rate != 0)
-        t = np.where(inside, newton, 0.5 * (low + high))
-    return t
+        before, t = t, np.where(inside, newton, 0.5 * (low + high))
+        out[places] = t
+        moving = np.flatnonzero(t != before)  # what stands still does so for good
+        if len(moving) == 0:
+            break
+        if 2 * len(moving) < len(t):
+            known = (places, u, f0, c3, c2, d0, low, high, t)
+            places, u, f0, c3, c2, d0, low, high, t = (array[moving] for array in known)
+    return out
 
 
 @lru_cache(maxsize=256)

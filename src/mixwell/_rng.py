@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -30,8 +31,8 @@ import numpy as np
 from mixwell._beta import beta_ppf
 from mixwell._errors import PolicyError
 
-_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_MULTIPLY = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)
+_WEYL = np.array([[0x9E3779B9], [0xBB67AE85]], np.uint64)
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 
@@ -46,13 +47,28 @@ def philox4x32(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
     Returns:
         uint32 [..., 4].
     """
-    c0, c1, c2, c3 = (counter[..., i].astype(np.uint64) for i in range(4))
-    k0, k1 = key[..., 0].astype(np.uint64), key[..., 1].astype(np.uint64)
+    lead = np.broadcast_shapes(counter.shape[:-1], key.shape[:-1])
+    words = np.broadcast_to(counter, (*lead, 4)).reshape(-1, 4).T.astype(np.uint64)
+    even, odd = np.ascontiguousarray(words[0::2]), np.ascontiguousarray(words[1::2])
+    _rounds(even, odd, np.broadcast_to(key, (*lead, 2)).reshape(-1, 2).T.astype(np.uint64))
+    out = np.empty((*lead, 4), np.uint32)
+    out[..., 0::2], out[..., 1::2] = (half.T.reshape(*lead, 2) for half in (even, odd))
+    return out
+
+
+def _rounds(even: np.ndarray, odd: np.ndarray, key: np.ndarray) -> None:
+    """Ten rounds in place on words 0 and 2 and words 1 and 3, uint64 [2, n]; key uint64 [2, n]
+    or [2, 1]."""
+    # Rows of another width: arrays whose lengths are powers of two would share cache lines' sets.
+    product = np.empty((2, even.shape[1] + 40), np.uint64)[:, 16:-24]
+    crossed = product[::-1]
     for _ in range(10):
-        p0, p1 = _M0 * c0, _M1 * c2
-        c0, c1, c2, c3 = (p1 >> _SHIFT) ^ c1 ^ k0, p1 & _LOW, (p0 >> _SHIFT) ^ c3 ^ k1, p0 & _LOW
-        k0, k1 = (k0 + np.uint64(_W0)) & _LOW, (k1 + np.uint64(_W1)) & _LOW
-    return np.stack(np.broadcast_arrays(c0, c1, c2, c3), axis=-1).astype(np.uint32)
+        np.multiply(even, _MULTIPLY, out=product)
+        np.right_shift(crossed, _SHIFT, out=even)
+        np.bitwise_xor(odd, key, out=odd)
+        np.bitwise_xor(even, odd, out=even)
+        np.bitwise_and(crossed, _LOW, out=odd)
+        key = (key + _WEYL) & _LOW
 
 
 def seed_words(seed: int) -> np.ndarray:
@@ -142,17 +158,58 @@ class Keys:
         return replace(self, index=index, copy=copy, progress=progress)
 
 
+Ask = tuple[str, str, int]
+"""An op's path, the name of a draw, and how many uniform numbers of each row it takes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ahead:
+    """Numbers that were drawn before an op asks for them: many questions in one go.
+
+    Attributes:
+        keys: whose numbers they are.
+        units: (path, name) -> float64 [count, N], on [0, 1).
+        words: (path, name) -> uint32 [1, count], of the batch as a whole.
+    """
+
+    keys: Keys | None = None
+    units: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    words: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+
+
+_NOTHING = Ahead()
+
+
 @dataclass(frozen=True)
 class Draws:
-    """The random numbers of one op for all rows at once; `path` says which op it is."""
+    """The random numbers of one op for all rows at once; `path` says which op it is.
+
+    `ahead` saves time and changes no number: what it does not hold is drawn when it is asked for.
+    """
 
     keys: Keys
     seed: int
     path: str = ""
+    ahead: Ahead = field(default=_NOTHING, compare=False, repr=False)
 
     def child(self, step: int | str) -> Draws:
         """The draws of an op inside this one."""
-        return replace(self, path=f"{self.path}/{step}")
+        return Draws(self.keys, self.seed, f"{self.path}/{step}", self.ahead)
+
+    def asked(self, asks: Sequence[Ask]) -> Draws:
+        """The same draws, with the numbers of these questions drawn ahead.
+
+        Seeds that cannot be are left to the op that draws first, whose name the error bears.
+        """
+        numbers = [q for path, name, n in asks for q in _questions(path, name, -(-n // 2))]
+        if not numbers or not 0 <= self.seed < 2**64:
+            return self
+        units = self._units_of(numbers)
+        held, first = {}, 0
+        for path, name, count in asks:
+            held[path, name] = units[first : first + count]
+            first += count + count % 2
+        return replace(self, ahead=Ahead(self.keys, held))
 
     def take(self, rows: np.ndarray) -> Draws:
         """The same op's draws, for some of the rows."""
@@ -162,33 +219,74 @@ class Draws:
         """The same op's draws, for `count` views of each row."""
         return replace(self, keys=self.keys.views(count))
 
+    def batch_asked(self, names: Sequence[str], count: int) -> Draws:
+        """These draws, with so many words of the batch as a whole drawn ahead for each name."""
+        words = self._batch_words(names, count)
+        held = {(self.path, name): found for name, found in zip(names, words, strict=True)}
+        return replace(self, ahead=Ahead(self.keys, words=held))
+
     def words(self, name: str, count: int = 4, *, per_batch: bool = False) -> np.ndarray:
         """uint32 [N, count]; with `per_batch` [1, count], keyed by (epoch, step, rank)."""
-        keys = self.keys
-        rows = 1 if per_batch else len(keys)
         blocks = -(-count // 4)
         if per_batch:
-            asks = np.array([question(self.path, f"batch {keys.step}:{name}")], np.int64)
-        else:
-            asks = np.array(
-                [question(self.path, f"row:{name}", i) for i in range(blocks)], np.int64
-            )
-        counter = np.empty((rows, blocks, 4), np.uint32)
-        counter[..., 0] = np.arange(blocks) if per_batch else keys.index[:, None]
-        counter[..., 1] = keys.epoch
-        copy = keys.rank if per_batch else keys.copy[:, None]
-        counter[..., 2] = (np.asarray(copy) << 16) | (asks >> 32)
-        counter[..., 3] = asks & 0xFFFFFFFF
-        out = philox4x32(counter, seed_words(self.seed))
-        return out.reshape(rows, blocks * 4)[:, :count]
+            held = self._held.words.get((self.path, name))
+            if held is not None and held.shape[1] == count:
+                return held
+            return self._batch_words([name], count)[0]
+        out = _in_order(*self._blocks(_questions(self.path, name, blocks)))
+        return out.swapaxes(0, 1).reshape(len(self.keys), blocks * 4)[:, :count]
+
+    def _batch_words(self, names: Sequence[str], count: int) -> list[np.ndarray]:
+        """For each name uint32 [1, count], keyed by (epoch, step, rank)."""
+        blocks = -(-count // 4)
+        asks = [question(self.path, f"batch {self.keys.step}:{name}") for name in names]
+        out = _in_order(*self._blocks(asks, blocks))
+        return list(out.reshape(len(names), 1, 4 * blocks)[..., :count])
+
+    def _blocks(
+        self, questions: Sequence[int], batch_blocks: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Words 0 and 2, words 1 and 3 of blocks: uint64 [2, Q, N], or [2, Q, batch_blocks]."""
+        keys, asks = self.keys, np.array(questions, np.int64)[:, None]
+        index, copy = keys.index, keys.copy
+        if batch_blocks is not None:
+            index, copy = np.arange(batch_blocks), keys.rank
+        even = np.empty((2, len(asks), len(index)), np.uint64)
+        odd = np.empty_like(even)
+        even[0] = index
+        odd[0] = keys.epoch
+        even[1] = (np.asarray(copy) << 16) | (asks >> 32)
+        odd[1] = asks & 0xFFFFFFFF
+        _rounds(even.reshape(2, -1), odd.reshape(2, -1), _key(self.seed))
+        return even, odd
 
     def uniform(self, name: str, low: float = 0.0, high: float = 1.0, **scope: bool) -> np.ndarray:
-        """float64 [N], uniform on [low, high), 53 bits."""
-        return low + (high - low) * _unit(self.words(name, 2, **scope))[:, 0]
+        """float64 [N], uniform on [low, high), 53 bits; with `per_batch` [1]."""
+        if scope.get("per_batch"):
+            words = self.words(name, 2, per_batch=True).astype(np.uint64)
+            return low + (high - low) * _unit(words[:, 0], words[:, 1])
+        return low + (high - low) * self._units(name, 1)[0]
 
     def uniforms(self, name: str, count: int, low: float = 0.0, high: float = 1.0) -> np.ndarray:
         """float64 [N, count], uniform on [low, high)."""
-        return low + (high - low) * _unit(self.words(name, 2 * count))
+        return low + (high - low) * self._units(name, count).T
+
+    @property
+    def _held(self) -> Ahead:
+        """What was drawn ahead for these very keys."""
+        return self.ahead if self.ahead.keys is self.keys else _NOTHING
+
+    def _units(self, name: str, count: int) -> np.ndarray:
+        """float64 [count, N] on [0, 1), perhaps drawn ahead."""
+        held = self._held.units.get((self.path, name))
+        if held is not None and len(held) == count:
+            return held
+        return self._units_of(_questions(self.path, name, -(-count // 2)))[:count]
+
+    def _units_of(self, asks: Sequence[int]) -> np.ndarray:
+        """float64 [2 * Q, N] on [0, 1): two numbers from each question's block."""
+        units = _unit(*self._blocks(asks))
+        return units.swapaxes(0, 1).reshape(2 * len(asks), len(self.keys))
 
     def integers(self, name: str, low: int | np.ndarray, high: int | np.ndarray) -> np.ndarray:
         """int64 [N], uniform on low .. high - 1 (arrays of N allowed); empty spans give low."""
@@ -197,6 +295,8 @@ class Draws:
 
     def bernoulli(self, name: str, p: float | np.ndarray, **scope: bool) -> np.ndarray:
         """bool [N], true with probability p."""
+        if isinstance(p, int | float) and not 0 < p < 1:  # no number is below 0 or reaches 1
+            return np.full(1 if scope.get("per_batch") else len(self.keys), p >= 1)
         return self.uniform(name, **scope) < p
 
     def sign(self, name: str) -> np.ndarray:
@@ -211,8 +311,8 @@ class Draws:
 
     def normal(self, name: str) -> np.ndarray:
         """float64 [N], standard normal (Box-Muller on two 53-bit uniforms)."""
-        u = _unit(self.words(name, 4))
-        return np.sqrt(-2.0 * np.log1p(-u[:, 0])) * np.cos(2.0 * np.pi * u[:, 1])
+        u = self._units(name, 2)
+        return np.sqrt(-2.0 * np.log1p(-u[0])) * np.cos(2.0 * np.pi * u[1])
 
     def beta(self, name: str, a: float, b: float, **scope: bool) -> np.ndarray:
         """float64 [N, 2]: x ~ Beta(a, b) and 1 - x, by inverse CDF: one uniform, one value."""
@@ -237,16 +337,34 @@ def _whole(name: str, values: object) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def _unit(words: np.ndarray) -> np.ndarray:
-    """uint32 [N, 2k] to float64 [N, k] on [0, 1) with 53 bits."""
-    high, low = words[:, 0::2].astype(np.uint64), words[:, 1::2].astype(np.uint64)
+def _questions(path: str, name: str, blocks: int) -> list[int]:
+    """The questions for so many blocks of four words of each row."""
+    return [question(path, f"row:{name}", i) for i in range(blocks)]
+
+
+@lru_cache(maxsize=64)
+def _key(seed: int) -> np.ndarray:
+    """uint64 [2, 1]."""
+    return seed_words(seed).astype(np.uint64)[:, None]
+
+
+def _in_order(even: np.ndarray, odd: np.ndarray) -> np.ndarray:
+    """uint32 [Q, N, 4] from words 0 and 2, and words 1 and 3, of each block."""
+    out = np.empty((*even.shape[1:], 4), np.uint32)
+    for i, half in enumerate((even, odd)):
+        out[..., i], out[..., i + 2] = half
+    return out
+
+
+def _unit(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """float64 on [0, 1) with 53 bits from uint64 words below 2**32."""
     return (((high << _SHIFT) | low) >> np.uint64(11)) * 2.0**-53
 
 
 def batch_permutation(draws: Draws, name: str, size: int) -> np.ndarray:
     """int64 [size]: one uniform permutation, keyed by (epoch, step, rank)."""
-    words = draws.words(name, 2 * size, per_batch=True).astype(np.uint64)[0]
-    return np.argsort((words[0::2] << _SHIFT) | words[1::2], kind="stable").astype(np.int64)
+    words = draws.words(name, 2 * size, per_batch=True)[0].astype(np.uint64)
+    return np.argsort((words[0::2] << _SHIFT) | words[1::2], kind="stable")
 
 
 def batch_derangement(draws: Draws, name: str, size: int) -> np.ndarray:
@@ -260,10 +378,13 @@ def batch_derangement(draws: Draws, name: str, size: int) -> np.ndarray:
     """
     if size == 1:
         raise PolicyError("A derangement needs at least 2 rows, got 1.")
-    order = np.arange(size)
+    own = order = np.arange(size)
+    names = [f"{name}:{attempt}" for attempt in range(64)]
     for attempt in range(64):
-        order = batch_permutation(draws, f"{name}:{attempt}", size)
-        if not (order == np.arange(size)).any():
+        if attempt % 4 == 0:
+            draws = draws.batch_asked(names[attempt : attempt + 4], 2 * size)
+        order = batch_permutation(draws, names[attempt], size)
+        if not (order == own).any():
             return order
     cycle = np.empty(size, np.int64)
     cycle[order] = np.roll(order, 1)

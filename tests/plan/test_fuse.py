@@ -10,6 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import mixwell as mw
+from mixwell.plan.check import check_plan
 from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Code
 from mixwell.render import render
@@ -324,3 +326,18 @@ def test_nothing_to_fuse():
         assert p.fused().digest() == p.digest()
     none = edit(np.empty((0, 2)), [])
     assert len(Plan(np.empty((0, 2)), (none,)).fused()) == 0
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 3))
+def test_fused_plans_obey_the_rules_of_plans(seed, which):
+    """`fused` does not check its own result; this does."""
+    policy = (
+        mw.Policy(mw.RandomCrop(20, padding=4), mw.HorizontalFlip(), mw.Rotate((-40.0, 40.0))),
+        mw.Policy(mw.RandomResizedCrop(16), mw.HorizontalFlip(), mw.RandAugment(3, 9)),
+        mw.Policy(mw.Affine(degrees=20.0), mw.Perspective(0.4), mw.ShearX(0.3), mw.CutMix()),
+        mw.Policy(mw.Pad(3), mw.TranslateX(0.2), mw.VerticalFlip(), mw.CenterCrop(18)),
+    )[which]
+    sizes = np.tile([24, 31], (9, 1))
+    fused = policy.sample(sizes, keys=mw.Keys(np.arange(9)), seed=seed).fused()
+    check_plan(fused.in_hw, fused.inputs, fused.steps)

@@ -65,6 +65,26 @@ def cover(rect_px: np.ndarray, used: np.ndarray, paste: np.ndarray, canvas_hw: n
     return Cover(inside, ys, xs)
 
 
+def pair_px(rect_px: np.ndarray, used: np.ndarray, paste: np.ndarray) -> np.ndarray:
+    """int64 [B, 2]: pixels in which each of two sources counts, its rectangle lying on the canvas.
+
+    What `cover` finds, without cells: the second may hide a rectangle of the first.
+
+    Args:
+        rect_px: int32 [B, 2, 4].
+        used: bool [B, 2].
+        paste: bool [B, 2].
+    """
+    rect = np.where(used[..., None], rect_px, 0).T.astype(np.int64)
+    x0, y0, x1, y1 = rect
+    seen = (x1 - x0) * (y1 - y0)
+    width = np.minimum(x1[0], x1[1]) - np.maximum(x0[0], x0[1])
+    height = np.minimum(y1[0], y1[1]) - np.maximum(y0[0], y0[1])
+    hidden = np.maximum(width, 0) * np.maximum(height, 0)
+    seen[0] -= np.where(paste[:, 1], hidden, 0)
+    return seen.T
+
+
 def distinct(lines: np.ndarray, end: np.ndarray) -> np.ndarray:
     """int64 [B, L]: each row's distinct lines with 0 and its end, sorted; filled up with its end.
 

@@ -14,76 +14,96 @@ Tone ops, filters and erasing end a run of warps: order is meaning.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from mixwell.plan import geometry
-from mixwell.plan.check import COORDINATE_LIMIT
-from mixwell.plan.steps import Code, Edit
+from mixwell.plan.check import COORDINATE_LIMIT, SIDE_LIMIT
+from mixwell.plan.steps import PARAMS, Code, Edit
+
+_OPENS = np.isin(np.arange(256), (Code.WARP, Code.RESIZE))
+_CLOSES = ~np.isin(np.arange(256), (Code.NOTHING, Code.WARP, Code.RESIZE))
 
 
 def fuse_edit(edit: Edit, in_hw: np.ndarray) -> Edit:
     """The same edit with adjacent warps composed (see the module)."""
-    if edit.slots < 2 or not np.isin(edit.code, (Code.WARP, Code.RESIZE)).any():
+    if edit.slots < 2 or not _OPENS[edit.code].any():
         return edit
-    run = _Run(edit.copy(), np.asarray(in_hw, np.int32), np.full(edit.rows, -1))
+    resizes = bool((edit.size_hw != np.asarray(in_hw)[:, None]).any())
+    run = _Run(edit.copy(), np.asarray(in_hw, np.int32), np.full(edit.rows, -1), resizes)
     for slot in range(edit.slots):
         run.visit(slot)
-    return _without_idle_slots(run.edit, in_hw)
+    return _without_idle_slots(run.edit, run.in_hw, resizes)
 
 
 @dataclass
 class _Run:
-    """The edit being rewritten; `open` is the slot each row's next warp may join (-1: none)."""
+    """The edit being rewritten; `open` is the slot each row's next warp may join (-1: none), and
+    `resizes` is false where no slot of any row changes the size."""
 
     edit: Edit
     in_hw: np.ndarray
     open: np.ndarray
+    resizes: bool
 
     def visit(self, slot: int) -> None:
         code = self.edit.code[:, slot].copy()
-        has_open = self.open >= 0
-        open_code = np.where(has_open, self.edit.code[np.arange(len(code)), self.open], 0)
-        joined = np.zeros(len(code), bool)
-        for mask, join in (
-            ((code == Code.WARP) & (open_code == Code.WARP), self._join_warps),
-            ((code == Code.RESIZE) & (open_code == Code.WARP), self._resize_takes_crop),
-            ((code == Code.WARP) & (open_code == Code.RESIZE), self._resize_takes_flip),
+        opens, closes = _OPENS[code], _CLOSES[code]
+        meets = np.flatnonzero(opens & (self.open >= 0))
+        code, open_code = code[meets], self.edit.code[meets, self.open[meets]]
+        for own, earlier, join in (
+            (Code.WARP, Code.WARP, self._join_warps),
+            (Code.RESIZE, Code.WARP, self._resize_takes_crop),
+            (Code.WARP, Code.RESIZE, self._resize_takes_flip),
         ):
-            rows = np.flatnonzero(mask & has_open)
+            rows = meets[(code == own) & (open_code == earlier)]
             if len(rows):
-                joined[rows] = join(rows, slot)
-        opens = np.isin(code, (Code.WARP, Code.RESIZE)) & ~joined
-        closes = ~np.isin(code, (Code.NOTHING, Code.WARP, Code.RESIZE))
-        self.open = np.where(opens, slot, np.where(closes, -1, self.open))
+                opens[rows[join(rows, slot)]] = False
+        self.open[opens] = slot
+        self.open[closes] = -1
 
     def _join_warps(self, rows: np.ndarray, slot: int) -> np.ndarray:
         e, first = self.edit, self.open[rows]
-        a, b = self._matrix(rows, first), self._matrix(rows, slot)
-        a_lattice, b_lattice = geometry.is_lattice(a), geometry.is_lattice(b)
+        at_a, at_b = rows * e.slots + first, rows * e.slots + slot
+        a, b, out_hw = self._maps(at_a), self._maps(at_b), self._sizes(at_b)
+        b_lattice = geometry.is_lattice(b)
         both = a @ b
-        fits = (e.interp[rows, first] == e.interp[rows, slot]) | a_lattice | b_lattice
-        fits &= _representable(both, e.size_hw[rows, slot])
-        for between in range(slot):
-            clips = (between > first) & (e.code[rows, between] == Code.CLIP)
-            moved = self._matrix(rows, between) @ b
-            fits &= ~clips | _representable(moved, e.size_hw[rows, slot])
-        rows, first, a_lattice, b, both = (v[fits] for v in (rows, first, a_lattice, b, both))
-        middle_hw = e.size_hw[rows, slot - 1].copy()
-        out_hw = e.size_hw[rows, slot].copy()
-        e.param[rows, first, :9] = both.reshape(-1, 9)
-        e.interp[rows, first] = np.where(a_lattice, e.interp[rows, slot], e.interp[rows, first])
-        for between in range(slot):
-            clips = (between > first) & (e.code[rows, between] == Code.CLIP)
-            moved = self._matrix(rows, between) @ b
-            e.param[rows[clips], between, :9] = moved[clips].reshape(-1, 9)
+        interp = e.interp.reshape(-1)
+        fits = interp[at_a] == interp[at_b]
+        a_lattice = fits if fits.all() else geometry.is_lattice(a)  # equal: either may be kept
+        fits = (fits | a_lattice | b_lattice) & _representable(both, out_hw)
+        for clips, between in self._clips(rows, first, slot):
+            moved = self._matrix(rows[clips], between) @ b[clips]
+            fits[clips] &= _representable(moved, out_hw[clips])
+        if not fits.all():
+            whole = (rows, first, at_a, at_b, a_lattice, b_lattice, b, both, out_hw)
+            rows, first, at_a, at_b, a_lattice, b_lattice, b, both, out_hw = (
+                array[fits] for array in whole
+            )
+        interp[at_a] = np.where(a_lattice, interp[at_b], interp[at_a])
+        for clips, between in self._clips(rows, first, slot):
+            moved = self._matrix(rows[clips], between) @ b[clips]
+            e.param[rows[clips], between, :9] = moved.reshape(-1, 9)
+        middle_hw = self._sizes(at_b - 1)
         self._resize_span(rows, first, slot, out_hw)
-        covered = geometry.centres_inside(b, out_hw, middle_hw)
-        e.code[rows, slot] = np.where(covered, Code.NOTHING, Code.CLIP)
-        e.param[rows, slot, 9:11] = middle_hw
-        e.param[rows[covered], slot] = 0.0
+        covered = geometry.centres_inside(b, out_hw, middle_hw, b_lattice)
+        param = e.param.reshape(-1, PARAMS)
+        param[at_a, :9] = both.reshape(-1, 9)
+        param[at_b, 9:11] = middle_hw
+        param[at_b[covered]] = 0.0
+        e.code.reshape(-1)[at_b] = np.where(covered, Code.NOTHING, Code.CLIP)
         return fits
+
+    def _clips(
+        self, rows: np.ndarray, first: np.ndarray, slot: int
+    ) -> Iterator[tuple[np.ndarray, int]]:
+        """The CLIPs between open warps and a slot: places in `rows`, and the slot they are in."""
+        for between in range(1, slot):
+            clips = (self.edit.code[:, between] == Code.CLIP)[rows] & (between > first)
+            if clips.any():
+                yield np.flatnonzero(clips), between
 
     def _resize_takes_crop(self, rows: np.ndarray, slot: int) -> np.ndarray:
         e, first = self.edit, self.open[rows]
@@ -127,9 +147,18 @@ class _Run:
         self, rows: np.ndarray, first: np.ndarray, last: int, out_hw: np.ndarray
     ) -> None:
         """From its first slot on, the joined warp has the size of its last."""
-        for slot in range(last + 1):
-            inside = slot >= first
-            self.edit.size_hw[rows[inside], slot] = out_hw[inside]
+        sizes = self.edit.size_hw
+        for slot in range(int(first.min(initial=last)), last) if self.resizes else ():
+            inside = np.flatnonzero(first <= slot)
+            sizes[rows[inside], slot] = out_hw[inside]
+
+    def _maps(self, at: np.ndarray) -> np.ndarray:
+        """Matrices of slots counted through all rows."""
+        return self.edit.param.reshape(-1, PARAMS).take(at, axis=0)[:, :9].reshape(-1, 3, 3)
+
+    def _sizes(self, at: np.ndarray) -> np.ndarray:
+        """Sizes after slots counted through all rows."""
+        return self.edit.size_hw.reshape(-1, 2).take(at, axis=0)
 
     def _matrix(self, rows: np.ndarray, slot: np.ndarray | int) -> np.ndarray:
         return self.edit.param[rows, slot, :9].reshape(-1, 3, 3)
@@ -142,24 +171,37 @@ class _Run:
 
 def _representable(m: np.ndarray, out_hw: np.ndarray) -> np.ndarray:
     """bool [N]: the composed map still obeys the plan's limits over the whole output."""
+    if _surely_near(m) and geometry.is_affine(m).all():
+        return np.ones(len(m), bool)
     h, w = out_hw[:, 0], out_hw[:, 1]
     far = np.abs(m) @ np.stack([w, h, np.ones_like(w)], axis=-1).astype(np.float64)[..., None]
     scale = [m[:, 2, 0] * x + m[:, 2, 1] * y + m[:, 2, 2] for x in (0, w) for y in (0, h)]
     return (far[:, :2, 0] < COORDINATE_LIMIT).all(-1) & (np.min(scale, axis=0) > 1e-3)
 
 
-def _without_idle_slots(edit: Edit, in_hw: np.ndarray) -> Edit:
+def _surely_near(m: np.ndarray) -> bool:
+    """Whether no side could be long enough to take these maps to the limit."""
+    return bool(np.abs(m).max(initial=0.0) * 4 * SIDE_LIMIT < COORDINATE_LIMIT)
+
+
+def _without_idle_slots(edit: Edit, in_hw: np.ndarray, resizes: bool) -> Edit:
     """Move each row's work to the front and drop the slots that no row uses."""
-    idle = edit.code == Code.NOTHING
-    order = np.argsort(idle, axis=1, kind="stable")
-    slots = max(int((~idle).sum(axis=1).max(initial=0)), 1)
-    rows = np.arange(edit.rows)[:, None]
-    packed = edit.take((rows, order[:, :slots]))  # type: ignore[arg-type]
-    sizes = packed.size_hw.copy()
-    last = np.asarray(in_hw, np.int32)
-    for slot in range(slots):
-        resting = packed.code[:, slot] == Code.NOTHING
-        sizes[resting, slot] = last[resting]
-        last = sizes[:, slot]
-    packed.size_hw[...] = sizes
-    return packed
+    busy = edit.code != Code.NOTHING
+    count = busy.sum(axis=1)
+    slots = max(int(count.max(initial=0)), 1)
+    rank = 2 * np.arange(edit.rows)[:, None] + ~busy
+    places = np.argsort(rank.reshape(-1), kind="stable").reshape(busy.shape)
+    places = places[:, :slots].reshape(-1)
+    arrays = {f.name: getattr(edit, f.name) for f in fields(edit)}
+    packed = {
+        name: array.reshape(-1, *array.shape[2:])
+        .take(places, axis=0)
+        .reshape(-1, slots, *array.shape[2:])
+        for name, array in arrays.items()
+    }
+    last = in_hw
+    for slot in range(slots if resizes else 0):
+        resting = count <= slot
+        last = np.where(resting[:, None], last, packed["size_hw"][:, slot])
+        packed["size_hw"][:, slot] = last
+    return Edit(**packed)

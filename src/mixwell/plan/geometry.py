@@ -12,7 +12,8 @@ import numpy as np
 
 def matrix(rows: int, entries: dict[tuple[int, int], np.ndarray | float]) -> np.ndarray:
     """Identity matrices with some entries replaced."""
-    out = np.broadcast_to(np.eye(3), (rows, 3, 3)).copy()
+    out = np.zeros((rows, 3, 3))
+    out.reshape(rows, 9)[:, ::4] = 1.0
     for (i, j), value in entries.items():
         out[:, i, j] = value
     return out
@@ -76,7 +77,8 @@ def quad_to_quad(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 def apply(m: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Map points: float64 [..., 3, 3] and [..., P, 2] to [..., P, 2]."""
-    homogeneous = np.concatenate([points, np.ones_like(points[..., :1])], axis=-1)
+    homogeneous = np.ones((*points.shape[:-1], 3))
+    homogeneous[..., :2] = points
     moved = homogeneous @ np.swapaxes(m, -1, -2)
     return moved[..., :2] / moved[..., 2:]
 
@@ -88,22 +90,37 @@ def is_affine(m: np.ndarray) -> np.ndarray:
 
 def is_lattice(m: np.ndarray) -> np.ndarray:
     """bool [...]: pixel centres go exactly to pixel centres (flips, turns by 90°, whole shifts)."""
-    linear = m[..., :2, :2]
-    unit = np.isin(linear, (-1.0, 0.0, 1.0)).all((-1, -2))
-    unit &= (np.abs(linear).sum(-1) == 1).all(-1) & (np.abs(linear).sum(-2) == 1).all(-1)
-    whole = (m[..., :2, 2] == np.rint(m[..., :2, 2])).all(-1)
-    return unit & whole & is_affine(m)
+    columns = np.ascontiguousarray(np.moveaxis(m.reshape(*m.shape[:-2], 9), -1, 0))
+    one, none, whole = np.abs(columns) == 1, columns == 0, columns == np.rint(columns)
+    upright = one[0] & one[4] & none[1] & none[3]
+    turned = none[0] & none[4] & one[1] & one[3]
+    affine = none[6] & none[7] & (columns[8] == 1)
+    return (upright | turned) & whole[2] & whole[5] & affine
 
 
-def centres_inside(m: np.ndarray, out_hw: np.ndarray, canvas_hw: np.ndarray) -> np.ndarray:
+def centres_inside(
+    m: np.ndarray, out_hw: np.ndarray, canvas_hw: np.ndarray, lattice: np.ndarray | None = None
+) -> np.ndarray:
     """bool [N]: every output pixel's centre lies in the canvas, by a margin that no rounding eats.
 
     A map that keeps lines straight keeps a rectangle convex, so the four corner centres decide.
-    Lattice maps have no rounding and need no margin.
+    Lattice maps (`lattice`, where that is known) have no rounding and need no margin.
     """
-    w, h = out_hw[:, 1], out_hw[:, 0]
-    x = np.stack([np.full(len(w), 0.5), w - 0.5, w - 0.5, np.full(len(w), 0.5)], axis=1)
-    y = np.stack([np.full(len(h), 0.5), np.full(len(h), 0.5), h - 0.5, h - 0.5], axis=1)
-    corners = apply(m, np.stack([x, y], axis=-1))
-    room = np.minimum(corners, canvas_hw[:, None, ::-1] - corners).min((1, 2))
-    return room > np.where(is_lattice(m), 0.0, 1e-4)
+    margin = np.where(is_lattice(m) if lattice is None else lattice, 0.0, 1e-4)
+    low, high = _reach(m, (out_hw[:, ::-1] - 0.5).T)
+    room = np.minimum(low, canvas_hw[:, ::-1].T - high)
+    return (room[0] > margin) & (room[1] > margin)
+
+
+def _reach(m: np.ndarray, far: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest x and y, float64 [2, N], to which rectangles from (0.5, 0.5) to the points
+    `far` [2, N] are mapped."""
+    if not is_affine(m).all():
+        points = np.full((len(m), 4, 2), 0.5)
+        points[:, 1:3, 0], points[:, 2:, 1] = far[0, :, None], far[1, :, None]
+        corners = apply(m, points)
+        return corners.min(axis=1).T, corners.max(axis=1).T
+    rows = np.ascontiguousarray(m[:, :2].transpose(2, 1, 0))  # of x, of y, of 1
+    ends = rows[:2] * 0.5, rows[:2] * far[:, None]
+    least, most = np.minimum(*ends), np.maximum(*ends)
+    return least[0] + least[1] + rows[2], most[0] + most[1] + rows[2]

@@ -148,7 +148,9 @@ class Plan:
             fuse_edit(step, size) if isinstance(step, Edit) else step
             for step, size in zip(self.steps, sizes, strict=False)
         )
-        return replace(self, steps=steps)
+        plan = object.__new__(Plan)  # fusing keeps every rule, so there is nothing to check again
+        plan.__dict__.update(self.__dict__, steps=steps)
+        return plan
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
         """Every array with its name, in a fixed order: what `digest` and `save` go through."""

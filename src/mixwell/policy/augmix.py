@@ -107,14 +107,11 @@ class AugMix(CompoundOp):
         depth = np.full(len(rows), most)
         if self.chain_depth == -1:
             depth = rows.draws.integers("depth", 1, DRAWN_DEPTH + 1)
-        look, names = Look(self.interp, self.fill), self.names
-        slots = []
-        for k in range(most):
-            part = rows.child(k)
-            which = np.where(k < depth, part.draws.integers("op", 0, len(names)), -1)
-            t = self._strength(part)
-            slots.append(space(self.space).slot(part, names, which, t, look))
-        return Edit.chain(slots)
+        names, parts = self.names, [rows.child(k) for k in range(most)]
+        drawn = [part.draws.integers("op", 0, len(names)) for part in parts]
+        which = [np.where(k < depth, op, -1) for k, op in enumerate(drawn)]
+        t = [self._strength(part) for part in parts]
+        return space(self.space).slots(parts, names, which, t, Look(self.interp, self.fill))
 
     def _strength(self, rows: Rows) -> np.ndarray:
         """float64 [N]: strengths of one op."""

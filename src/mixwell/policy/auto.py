@@ -13,6 +13,7 @@ from typing import Any, Literal, final
 
 import numpy as np
 
+from mixwell._rng import Ask
 from mixwell.plan.steps import Edit
 from mixwell.policy.base import EditOp, Rows
 from mixwell.policy.fields import Fill, need
@@ -182,18 +183,25 @@ class RandAugment(EditOp):
         """Names of the ops that are drawn from."""
         return default_ops(self.space_name) if self.ops is None else self.ops
 
+    def asks(self, path: str) -> list[Ask]:
+        """Also which ops, and the signs of their levels."""
+        asks = super().asks(path)
+        for i in range(self.num_ops):
+            names = ("op", "sign") if self.replace else ("sign",)
+            asks += [(f"{path}/{i}", name, 1) for name in names]
+        return asks
+
     def sample(self, rows: Rows) -> Edit:
         """`num_ops` slots."""
         magnitude = np.broadcast_to(rows.number(self.magnitude), len(rows))
-        look, slots = Look(self.interp, self.fill), []
-        drawn = self._drawn(rows)
-        for i in range(self.num_ops):
-            part = rows.child(i)
+        drawn, which, t = self._drawn(rows), [], []
+        parts = [rows.child(i) for i in range(self.num_ops)]
+        for i, part in enumerate(parts):
             happens = part.draws.bernoulli("whether", self.op_p)
-            which = np.where(happens, drawn[:, i], -1)
-            t = strengths(self, part, magnitude)
-            slots.append(space(self.space_name).slot(part, self.names, which, t, look))
-        return Edit.chain(slots)
+            which.append(np.where(happens, drawn[:, i], -1))
+            t.append(strengths(self, part, magnitude))
+        look = Look(self.interp, self.fill)
+        return space(self.space_name).slots(parts, self.names, which, t, look)
 
     def _drawn(self, rows: Rows) -> np.ndarray:
         """int64 [N, num_ops]: each image's ops, as places in `names`."""
@@ -219,6 +227,7 @@ class _OneAnyStrength(EditOp):
     space: str = "mixwell"
     moves = True
     interps = INTERPS
+    asked = (("magnitude", 1), ("op", 1), ("sign", 1))
 
     def validate(self) -> None:
         """Check the number of bins and the space."""
@@ -300,13 +309,13 @@ class UniformAugment(EditOp):
 
     def sample(self, rows: Rows) -> Edit:
         """`num_ops` slots."""
-        names, slots = space(self.space).names, []
-        look = Look(self.interp, self.fill)
-        for i in range(self.num_ops):
-            part = rows.child(i)
+        names, which, strength = space(self.space).names, [], []
+        parts = [rows.child(i) for i in range(self.num_ops)]
+        for part in parts:
             chance = part.draws.uniform("chance")
-            which = part.draws.integers("op", 0, len(names))
-            which = np.where(part.draws.bernoulli("whether", chance), which, -1)
+            drawn = part.draws.integers("op", 0, len(names))
             t = part.draws.uniform("magnitude")
-            slots.append(space(self.space).slot(part, names, which, t, look))
-        return Edit.chain(slots)
+            which.append(np.where(part.draws.bernoulli("whether", chance), drawn, -1))
+            strength.append(t)
+        look = Look(self.interp, self.fill)
+        return space(self.space).slots(parts, names, which, strength, look)

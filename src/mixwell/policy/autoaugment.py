@@ -87,14 +87,15 @@ class AutoAugment(EditOp):
         """As many slots as the longest sub-policy has ops."""
         table, names = self.sub_policies, space(self.space).names
         drawn = rows.draws.integers("sub-policy", 0, len(table))
-        look, slots = Look(self.interp, self.fill), []
+        parts, which, strength = [], [], []
         for k in range(max(len(sub) for sub in table)):
             column = [sub[k] if k < len(sub) else (names[0], 0.0, 0.0) for sub in table]
             place = np.array([names.index(name) for name, _, _ in column])[drawn]
             chance = np.array([chance for _, chance, _ in column])[drawn]
             magnitude = np.array([float(magnitude) for _, _, magnitude in column])[drawn]
             part = rows.child(k)
-            which = np.where(part.draws.bernoulli("whether", chance), place, -1)
-            t = strengths(self, part, magnitude)
-            slots.append(space(self.space).slot(part, names, which, t, look))
-        return Edit.chain(slots)
+            parts.append(part)
+            which.append(np.where(part.draws.bernoulli("whether", chance), place, -1))
+            strength.append(strengths(self, part, magnitude))
+        look = Look(self.interp, self.fill)
+        return space(self.space).slots(parts, names, which, strength, look)

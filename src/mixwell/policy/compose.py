@@ -8,6 +8,7 @@ from typing import Literal, final
 import numpy as np
 
 from mixwell._errors import PolicyError
+from mixwell._rng import Ask
 from mixwell.plan.steps import Edit
 from mixwell.policy.base import Op, OutSize, Rows, chained_size, sample_op, unsure_size
 from mixwell.policy.fields import need
@@ -66,6 +67,12 @@ class OneOf(Op):
                 self, fits and sum(self.weights) > 0, "weights: one >= 0 for each op", self.weights
             )
 
+    def asks(self, path: str) -> list[Ask]:
+        """Also which part, and what the parts ask."""
+        which = [(path, "which", 1)] if self.per == "image" else []
+        parts = [ask for i, op in enumerate(self.ops) for ask in op.asks(f"{path}/{i}")]
+        return super().asks(path) + which + parts
+
     def sample(self, rows: Rows) -> Step:
         """Every part's step, then each row's pick among them."""
         weights = self.weights or (1.0,) * len(self.ops)
@@ -112,6 +119,10 @@ class Sometimes(Op):
         if len(rows) < self.min_batch:
             return np.zeros(len(rows), bool)
         return super().gate(rows)
+
+    def asks(self, path: str) -> list[Ask]:
+        """Also what the op asks."""
+        return super().asks(path) + self.op.asks(f"{path}/op")
 
     def sample(self, rows: Rows) -> Step:
         """The op's step."""

@@ -184,6 +184,7 @@ class RandomCrop(EditOp):
     fill: Fill = 0.0
     pad_if_needed: bool = False
     moves = True
+    asked = (("top", 1), ("left", 1))
 
     def validate(self) -> None:
         """Check size and padding."""
@@ -244,6 +245,7 @@ class RandomResizedCrop(EditOp):
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     interp: InterpName = "bilinear"
     moves = True
+    asked = (("area", _ATTEMPTS), ("ratio", _ATTEMPTS), ("top", 1), ("left", 1))
 
     def validate(self) -> None:
         """Check ranges."""

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, final, get_args
 
 import numpy as np
 
-from mixwell._rng import batch_permutation
+from mixwell._rng import Ask, batch_permutation
 from mixwell.plan.steps import WEIGHT_ONE, Mix, MixMode
 from mixwell.policy.base import MixOp, Rows
 from mixwell.policy.fields import need, need_span
@@ -81,10 +81,10 @@ def drawn_gate(op: Sharer, rows: Rows, share: float | None = None) -> np.ndarray
     With a share, round(share * N) rows at random are served, keyed by (epoch, step, rank), and the
     chance holds for those.
     """
-    chance = np.broadcast_to(rows.number(op.p), len(rows))
+    chance = rows.number(op.p)
 
     def draw(per_batch: bool = False) -> np.ndarray:
-        p = chance[:1] if per_batch else chance
+        p = chance[:1] if per_batch and isinstance(chance, np.ndarray) else chance
         return rows.draws.bernoulli("whether", p, per_batch=per_batch)
 
     happens = shared(op, rows, draw)
@@ -136,6 +136,10 @@ class MixUp(MixOp):
     def validate(self) -> None:
         """Check the fields."""
         check_mixer(self, self.share)
+
+    def asks(self, path: str) -> list[Ask]:
+        """Lambda too, where images have their own."""
+        return [] if self.lam == "batch" else [*super().asks(path), (path, "lam", 1)]
 
     def gate(self, rows: Rows) -> np.ndarray:
         """Drawn for the image, pair or batch."""
@@ -193,6 +197,13 @@ class CutMix(MixOp):
             need(self, good, "minmax must be (low, high)", self.minmax)
             need_span(self, "minmax", self.minmax, 0, 1)
             need(self, self.label == "area", "minmax draws no lambda to label by", self.label)
+
+    def asks(self, path: str) -> list[Ask]:
+        """Lambda and the centre too, where images have their own."""
+        if self.lam == "batch" or self.minmax is not None:
+            return []
+        names = ("lam", "centre x", "centre y")
+        return super().asks(path) + [(path, name, 1) for name in names]
 
     def gate(self, rows: Rows) -> np.ndarray:
         """Drawn for the image, pair or batch."""

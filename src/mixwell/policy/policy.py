@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import operator
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from mixwell._errors import PolicyError
-from mixwell._rng import Draws, Keys
+from mixwell._rng import Ask, Draws, Keys
 from mixwell.plan.check import SIDE_LIMIT
 from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Edit, Mix
@@ -144,7 +146,7 @@ class Policy:
                 f"and {len(inputs)} keys."
             )
         classes = _checked_labels(labels, len(keys))
-        draws = Draws(keys, operator.index(seed))
+        draws = Draws(keys, operator.index(seed)).asked(self._asks)
         rows = Rows(sizes, draws, classes)
         if self.extra:  # until the op that mixes with them, partners are rows like the images
             rows = Rows(sizes, replace(draws, keys=_with_slots(keys, self.extra)))
@@ -154,14 +156,11 @@ class Policy:
                 rows = Rows(rows.size_hw[: len(keys)], draws, classes, rows.size_hw)
             need_company(op, rows)
             step = _sample_named(op, rows.child(i))
-            if isinstance(step, Edit) and steps and isinstance(steps[-1], Edit):
-                steps[-1] = Edit.chain([steps[-1], step])
-            else:
-                steps.extend(step.steps if isinstance(step, Program) else [step])
+            steps.extend(step.steps if isinstance(step, Program) else [step])
             rows = rows.after(step.out_hw(rows.size_hw))
         return Plan(
             in_hw=sizes,
-            steps=tuple(steps),
+            steps=_chained(steps),
             inputs=inputs,
             seed=draws.seed,
             keys=rows.keys,
@@ -170,6 +169,20 @@ class Policy:
 
     def digest(self) -> str:
         """A fingerprint of the policy, the same wherever it is written the same."""
+        return self._digest
+
+    @cached_property
+    def _asks(self) -> tuple[Ask, ...]:
+        """What all ops ask of the batch's rows; partners and views are others."""
+        asks: list[Ask] = []
+        for i, op in enumerate(self.ops if not self.extra else ()):
+            if op.outputs > 1:
+                break
+            asks += op.asks(f"/{i}")
+        return tuple(asks)
+
+    @cached_property
+    def _digest(self) -> str:
         return hashlib.blake2b(repr(self).encode(), digest_size=16).hexdigest()
 
     def to_toml(self) -> str:
@@ -188,6 +201,15 @@ class Policy:
     def __repr__(self) -> str:
         """The code that builds the policy."""
         return f"Policy({', '.join(map(repr, self.ops))})"
+
+
+def _chained(steps: list[Edit | Mix]) -> tuple[Edit | Mix, ...]:
+    """Steps with edits that follow each other as one."""
+    out: list[Edit | Mix] = []
+    for kind, group in groupby(steps, type):
+        run: list[Any] = list(group)
+        out += [Edit.chain(run)] if kind is Edit and len(run) > 1 else run
+    return tuple(out)
 
 
 def _checked_inputs(extra: int, keys: Keys, partners: np.ndarray | None) -> np.ndarray:

@@ -121,13 +121,13 @@ class PopulationBased(EditOp):
         passed = rows.draws.uniforms("entries", len(entries)) < chance
         place = np.where(np.take_along_axis(passed, order, axis=1), order, -1)
         nth = np.cumsum(place >= 0, axis=1)
-        look, slots = Look(self.interp, self.fill), []
+        which = []
         for k in range(2):
             hit = (place >= 0) & (nth == k + 1) & (k < allowed)[:, None]
-            which = np.where(hit, place, -1).max(axis=1, initial=-1)
-            t = np.where(which >= 0, strength[which], 0.0)
-            slots.append(space(self.space).slot(rows.child(k), names, which, t, look))
-        return Edit.chain(slots)
+            which.append(np.where(hit, place, -1).max(axis=1, initial=-1))
+        t = [np.where(drawn >= 0, strength[drawn], 0.0) for drawn in which]
+        parts, look = [rows.child(k) for k in range(2)], Look(self.interp, self.fill)
+        return space(self.space).slots(parts, names, which, t, look)
 
 
 def need_schedule(subject: object, schedule: Any, known: tuple[str, ...]) -> None:

@@ -62,11 +62,26 @@ class Program:
 
 Step = Edit | Mix | Program
 
+_NO_CODE, _NO_FILL, _NO_KEY = np.uint8(0), np.float32(0), np.uint32(0)
+
 
 def copies(size_hw: np.ndarray, rows: np.ndarray) -> Mix:
     """A mix whose outputs are copies of the given rows (int64 [M]) of sizes int32 [N, 2]."""
     mix = Mix.identity(size_hw[rows], sources=1)
     return replace(mix, source=np.asarray(rows, np.int32)[:, None])
+
+
+def gated(edit: Edit, rows: np.ndarray, size_hw: np.ndarray) -> Edit:
+    """An edit on the rows that are true (bool [N]), and nothing on the others, of these sizes."""
+    one, wide = rows[:, None], rows[:, None, None]
+    return Edit(
+        code=np.where(one, edit.code, _NO_CODE),
+        param=np.where(wide, edit.param, 0.0),
+        size_hw=np.where(wide, edit.size_hw, size_hw[:, None]),
+        interp=np.where(one, edit.interp, _NO_CODE),
+        fill=np.where(wide, edit.fill, _NO_FILL),
+        key=np.where(wide, edit.key, _NO_KEY),
+    )
 
 
 def choose(

@@ -23,8 +23,10 @@ def slot(
     edit.code[:, 0] = code
     for i, value in enumerate(params):
         edit.param[:, 0, i] = value
-    edit.interp[:, 0] = Interp[interp.upper()]
-    edit.fill[:, 0] = fill_levels(fill)
+    if interp != "nearest":
+        edit.interp[:, 0] = Interp[interp.upper()]
+    if fill != 0.0:
+        edit.fill[:, 0] = fill_levels(fill)
     if key is not None:
         edit.key[:, 0] = key
     return edit
@@ -39,5 +41,6 @@ def warp(
     fill: Fill = 0.0,
 ) -> Edit:
     """A WARP slot from matrices float64 [N, 3, 3]."""
-    columns = np.moveaxis(dst_to_src.reshape(-1, 9), 0, 1)
-    return slot(rows, Code.WARP, *columns, out_hw=out_hw, interp=interp, fill=fill)
+    edit = slot(rows, Code.WARP, out_hw=out_hw, interp=interp, fill=fill)
+    edit.param[:, 0, :9] = dst_to_src.reshape(-1, 9)
+    return edit

@@ -109,6 +109,8 @@ def dense_labels(
     else:
         options |= {"num_classes": num_classes, "ignore_index": ignore_index}
         dense = sparse_labels(given, plan, **options).dense(num_classes)
+    if smoothing == 0:
+        return dense
     mass = dense.sum(dim=1, keepdim=True)
     return dense * (1.0 - smoothing) + mass * (smoothing / num_classes)
 

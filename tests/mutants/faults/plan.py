@@ -66,8 +66,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "fuse: tone moved across a warp",
         "plan/fuse.py",
-        "closes = ~np.isin(code, (Code.NOTHING, Code.WARP, Code.RESIZE))",
-        "closes = np.zeros(len(code), bool)",
+        "opens, closes = _OPENS[code], _CLOSES[code]",
+        "opens, closes = _OPENS[code], np.zeros(len(code), bool)",
         FUSE,
     ),
     Fault(

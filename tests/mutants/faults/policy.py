@@ -89,8 +89,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "profile: no fill drawn as a given black",
         "policy/spaces/base.py",
-        "edit.param[unfilled, 0, 11] = 1.0",
-        "edit.param[unfilled, 0, 11] = 0.0",
+        "edit.param[unfilled, 11] = 1.0",
+        "edit.param[unfilled, 11] = 0.0",
         TORCHVISION,
     ),
     Fault(
@@ -103,8 +103,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "randaugment: noise shared by an image's ops",
         "policy/auto.py",
-        "t = strengths(self, part, magnitude)",
-        "t = strengths(self, rows, magnitude)",
+        "t.append(strengths(self, part, magnitude))",
+        "t.append(strengths(self, rows, magnitude))",
         ("tests/policy/test_autoaugment.py",),
     ),
     Fault(
@@ -201,10 +201,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "timm: one draw of noise for all slots",
         "policy/auto.py",
-        "            t = strengths(self, part, magnitude)\n            slots.append"
-        "(space(self.space_name)",
-        "            t = strengths(self, rows, magnitude)\n            slots.append"
-        "(space(self.space_name)",
+        "            t.append(strengths(self, part, magnitude))",
+        "            t.append(strengths(self, rows, magnitude))",
         TIMM_DRAWS,
     ),
     Fault(

@@ -72,8 +72,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "profile: torchvision's shear about the centre",
         "policy/spaces/torchvision.py",
-        "_warp(tensor, rows, g.shear(slope, zero), 0.0 - slope * middle_y, zero)",
-        "_warp(tensor, rows, g.about_centre(g.shear(slope, zero), rows.size_hw), zero, zero)",
+        "_warp(tensor, g.shear(slope, zero), 0.0 - slope * middle_y, zero)",
+        "_warp(tensor, g.about_centre(g.shear(slope, zero), rows.size_hw), zero, zero)",
         TORCHVISION,
     ),
     Fault(
@@ -114,8 +114,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "timm: shears turn about the centre",
         "policy/spaces/timm.py",
-        "return pil_warp(rows, g.shear(level, zero) if axis == 0 else g.shear(zero, level))",
-        "return pil_warp(rows, g.about_centre(g.shear(*((level, zero) if axis == 0 else "
+        "return pil_warp(g.shear(level, zero) if axis == 0 else g.shear(zero, level))",
+        "return pil_warp(g.about_centre(g.shear(*((level, zero) if axis == 0 else "
         "(zero, level))), rows.size_hw))",
         TIMM,
     ),

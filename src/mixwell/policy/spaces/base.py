@@ -7,20 +7,25 @@ and the level into a plan step. So one `RandAugment` serves all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mixwell.plan.steps import GEOMETRIC, Code, Edit, Interp
+from mixwell.plan.steps import GEOMETRIC, PARAMS, Code, Edit, Interp
 from mixwell.policy.base import Rows
 from mixwell.policy.fields import Fill, fill_levels
 
 LevelOf = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """(t float64 [n], sign float64 [n] of -1 and 1, size_hw int32 [n, 2]) -> level float64 [n]."""
 
-Build = Callable[[Rows, np.ndarray], Edit]
-"""(rows, level float64 [n]) -> an edit of one slot; interpolation and fill are set later."""
+Drawn = tuple[Code | np.ndarray, np.ndarray]
+"""A code, one for all rows or uint8 [n], and its first m parameters, float64 [n, m]."""
+
+Build = Callable[[Rows, np.ndarray], Drawn]
+"""(rows, level float64 [n]) -> codes and parameters of a slot; interpolation and fill follow."""
+
+_MOVES = np.isin(np.arange(256), GEOMETRIC)
 
 
 @dataclass(frozen=True)
@@ -29,15 +34,24 @@ class Entry:
 
     Attributes:
         level: what a strength means; unsigned ops do not look at the sign.
-        build: the slot for a level.
+        drawn: code and parameters for a level.
         signed: whether the level takes its sign at random.
         unit: of the level, for tables that people read: "degrees", "px", "factor", "bits", ...
+        random: whether `drawn` draws numbers of its own from the rows.
     """
 
     level: LevelOf
-    build: Build
+    drawn: Build
     signed: bool = False
     unit: str = ""
+    random: bool = False
+
+    def build(self, rows: Rows, level: np.ndarray) -> Edit:
+        """An edit of one slot for levels float64 [n], still without interpolation and fill."""
+        edit = Edit.nothing(rows.size_hw)
+        code, param = self.drawn(rows, level)
+        edit.code[:, 0], edit.param[:, 0, : param.shape[1]] = code, param
+        return edit
 
 
 @dataclass(frozen=True)
@@ -76,18 +90,71 @@ class Space:
             t: float64 [N], strengths 0 .. 1.
             look: interpolation and fill of geometric ops.
         """
-        sign = rows.draws.sign("sign")
-        edit = Edit.nothing(rows.size_hw)
-        for i, name in enumerate(names):
-            chosen = np.flatnonzero(which == i)
-            if not len(chosen):
+        return self.slots([rows], names, [which], [t], look)
+
+    def slots(
+        self,
+        parts: Sequence[Rows],
+        names: tuple[str, ...],
+        which: Sequence[np.ndarray],
+        t: Sequence[np.ndarray],
+        look: Look,
+    ) -> Edit:
+        """Slots in order, in each of which every row has its own op; see `slot`.
+
+        Ops of a space keep sizes, so all slots are made at once, op by op.
+
+        Args:
+            parts: for each slot the same rows, with draws of its own.
+            names: ops to choose from.
+            which: for each slot int64 [N].
+            t: for each slot float64 [N].
+            look: interpolation and fill of geometric ops.
+        """
+        edit, n = Edit.nothing(parts[0].size_hw, len(parts)), len(parts[0])
+        order, edges = _grouped(np.concatenate(which), len(names))
+        strength = np.concatenate(t)[order]
+        sign = np.concatenate([part.draws.sign("sign") for part in parts])[order]
+        size_hw = parts[0].size_hw[order % max(n, 1)]
+        code, param = np.zeros(len(order), np.uint8), np.zeros((len(order), PARAMS))
+        for name, first, last in zip(names, edges[:-1], edges[1:], strict=True):
+            if first == last:
                 continue
-            some, entry = rows.take(chosen), self.entries[name]
-            level = entry.level(t[chosen], sign[chosen], some.size_hw)
-            part = entry.build(some, level)
-            edit.code[chosen], edit.param[chosen] = part.code, part.param
-        look.apply(rows, edit)
+            entry, some = self.entries[name], slice(first, last)
+            level = entry.level(strength[some], sign[some], size_hw[some])
+            if entry.random:
+                _draw_slot_by_slot(entry, parts, order[some], level, code[some], param[some])
+                continue
+            rows = Rows(size_hw[some], parts[0].draws)
+            code[some], found = entry.drawn(rows, level)
+            param[some, : found.shape[1]] = found
+        slot, row = np.divmod(order, max(n, 1))
+        edit.code[row, slot], edit.param[row, slot] = code, param
+        look.apply(parts, edit)
         return edit
+
+
+def _grouped(which: np.ndarray, count: int) -> tuple[np.ndarray, list[int]]:
+    """Places in order of their op, without those of -1, and where each op's places begin."""
+    order = np.argsort(which.astype(np.int16), kind="stable")
+    edges = np.cumsum(np.bincount(which + 1, minlength=count + 1))
+    return order[edges[0] :], (edges - edges[0]).tolist()
+
+
+def _draw_slot_by_slot(
+    entry: Entry,
+    parts: Sequence[Rows],
+    places: np.ndarray,
+    level: np.ndarray,
+    code: np.ndarray,
+    param: np.ndarray,
+) -> None:
+    """Fill in an op that draws numbers: each slot's rows have their own."""
+    n = len(parts[0])
+    for k, part in enumerate(parts):
+        mine = np.flatnonzero(places // n == k)
+        code[mine], found = entry.drawn(part.take(places[mine] - k * n), level[mine])
+        param[mine, : found.shape[1]] = found
 
 
 @dataclass(frozen=True)
@@ -102,15 +169,23 @@ class Look:
     interp: str
     fill: Fill
 
-    def apply(self, rows: Rows, edit: Edit) -> None:
-        """Set both where an edit of one slot moves pixels, and the fill where it erases."""
-        moving = np.isin(edit.code[:, 0], GEOMETRIC)
-        edit.fill[moving | (edit.code[:, 0] == Code.ERASE)] = fill_levels(self.fill)
-        unfilled = (edit.code[:, 0] == Code.TV_WARP) & (not np.any(fill_levels(self.fill)))
-        edit.param[unfilled, 0, 11] = 1.0  # torchvision's fill=None
+    def apply(self, rows: Rows | Sequence[Rows], edit: Edit) -> None:
+        """Set both where an edit moves pixels, and the fill where it erases.
+
+        Args:
+            rows: the rows, with draws for each slot of the edit.
+            edit: changed in place.
+        """
+        parts = [rows] if isinstance(rows, Rows) else rows
+        moving, levels = _MOVES[edit.code], fill_levels(self.fill)
+        if levels.any():
+            edit.fill[moving | (edit.code == Code.ERASE)] = levels
+        else:
+            unfilled = edit.code == Code.TV_WARP
+            edit.param[unfilled, 11] = 1.0  # torchvision's fill=None
         if self.interp == "random":
-            cubic = rows.draws.bernoulli("interp", 0.5)
+            cubic = np.stack([part.draws.bernoulli("interp", 0.5) for part in parts], axis=1)
             chosen = np.where(cubic, Interp.BICUBIC, Interp.BILINEAR).astype(np.uint8)
-            edit.interp[moving, 0] = chosen[moving]
+            edit.interp[moving] = chosen[moving]
         else:
             edit.interp[moving] = Interp[self.interp.upper()]

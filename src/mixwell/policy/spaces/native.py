@@ -12,10 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from mixwell.plan import geometry as g
-from mixwell.plan.steps import Code, Edit
+from mixwell.plan.steps import Code
 from mixwell.policy.base import Rows
-from mixwell.policy.slots import slot, warp
-from mixwell.policy.spaces.base import Build, Entry, LevelOf, Space
+from mixwell.policy.spaces.base import Build, Drawn, Entry, LevelOf, Space
 
 _TINY = 1e-6
 """11 / 30 of 150 px is 55, not 54.999999999999993."""
@@ -24,36 +23,39 @@ _TINY = 1e-6
 def centred(linear: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Build:
     """A warp about the image's centre, from (level, zeros) to matrices."""
 
-    def build(rows: Rows, level: np.ndarray) -> Edit:
+    def drawn(rows: Rows, level: np.ndarray) -> Drawn:
         m = linear(level, np.zeros_like(level))
-        return warp(rows, g.about_centre(m, rows.size_hw))
+        return Code.WARP, g.about_centre(m, rows.size_hw).reshape(-1, 9)
 
-    return build
+    return drawn
 
 
 def shifted(axis: int) -> Build:
     """A translation by the level in px, along x (axis 0) or y (1); content moves with it."""
 
-    def build(rows: Rows, level: np.ndarray) -> Edit:
+    def drawn(rows: Rows, level: np.ndarray) -> Drawn:
         zero = np.zeros_like(level)
-        return warp(rows, g.shift(level, zero) if axis == 0 else g.shift(zero, level))
+        m = g.shift(level, zero) if axis == 0 else g.shift(zero, level)
+        return Code.WARP, m.reshape(-1, 9)
 
-    return build
+    return drawn
 
 
 def tone(code: Code) -> Build:
     """A slot whose only parameter is the level."""
-    return lambda rows, level: slot(rows, code, level)
+    return lambda rows, level: (code, level[:, None])
 
 
 def plain(code: Code) -> Entry:
     """An op without a level."""
-    return Entry(lambda t, sign, size_hw: np.zeros_like(t), lambda rows, level: slot(rows, code))
+    return Entry(_level_zero, lambda rows, level: (code, np.empty((len(level), 0))))
 
 
-IDENTITY = Entry(
-    lambda t, sign, size_hw: np.zeros_like(t), lambda rows, level: Edit.nothing(rows.size_hw)
-)
+def _level_zero(t: np.ndarray, sign: np.ndarray, size_hw: np.ndarray) -> np.ndarray:
+    return np.zeros_like(t)
+
+
+IDENTITY = plain(Code.NOTHING)
 
 
 def signed(most: float) -> LevelOf:
@@ -115,17 +117,16 @@ def first_factors() -> dict[str, Entry]:
     }
 
 
-def cut_out(rows: Rows, level: np.ndarray) -> Edit:
+def cut_out(rows: Rows, level: np.ndarray) -> Drawn:
     """A square of `level` px (an even number) around a drawn pixel, cut off at the edges."""
     half = level.astype(np.int64) // 2
     height, width = rows.size_hw[:, 0].astype(np.int64), rows.size_hw[:, 1].astype(np.int64)
     y, x = rows.draws.integers("cut y", 0, height), rows.draws.integers("cut x", 0, width)
     low = np.maximum([x - half, y - half], 0)
     high = np.minimum([x + half, y + half], [width, height])
-    code = np.where(half > 0, Code.ERASE, Code.NOTHING)
-    edit = slot(rows, code, low[0], low[1], high[0], high[1])
-    edit.param[edit.code == Code.NOTHING] = 0.0
-    return edit
+    cuts = half > 0
+    box = np.stack([low[0], low[1], high[0], high[1]], axis=1)
+    return np.where(cuts, Code.ERASE, Code.NOTHING), np.where(cuts[:, None], box, 0.0)
 
 
 def _levels(
@@ -195,7 +196,10 @@ UNIFORM = Space(
         "TranslateY": Entry(whole_px(None, 0.45, 1), shifted(1), True, "px"),
         "Rotate": MIXWELL.entries["Rotate"],
         "Cutout": Entry(
-            lambda t, sign, size_hw: np.trunc(t * 0.2 * size_hw[:, 1] + _TINY), cut_out, unit="px"
+            lambda t, sign, size_hw: np.trunc(t * 0.2 * size_hw[:, 1] + _TINY),
+            cut_out,
+            unit="px",
+            random=True,
         ),
     },
 )

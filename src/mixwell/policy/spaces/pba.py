@@ -17,7 +17,7 @@ _ORDER = (
 _ENTRIES = {
     **NARROW.entries,
     "Posterize": Entry(below(4, 4), tone(Code.POSTERIZE), unit="bits"),
-    "Cutout": Entry(whole(20), cut_out, unit="px"),
+    "Cutout": Entry(whole(20), cut_out, unit="px", random=True),
 }
 
 PBA = Space(

@@ -18,10 +18,9 @@ from functools import cache
 import numpy as np
 
 from mixwell.plan import geometry as g
-from mixwell.plan.steps import Code, Edit
+from mixwell.plan.steps import Code
 from mixwell.policy.base import Rows
-from mixwell.policy.slots import slot
-from mixwell.policy.spaces.base import Build, Entry, LevelOf, Space
+from mixwell.policy.spaces.base import Build, Drawn, Entry, LevelOf, Space
 from mixwell.policy.spaces.native import plain, signed, tone
 from mixwell.policy.spaces.torchvision import rotated
 
@@ -36,29 +35,29 @@ REACH_PX = 250.0
 # ----------------------------------------------------------------------------------- matrices
 
 
-def pil_warp(rows: Rows, m: np.ndarray) -> Edit:
-    """A slot of Pillow's affine transform from matrices float64 [N, 3, 3]."""
-    return slot(rows, Code.PIL_WARP, *np.moveaxis(m.reshape(-1, 9), 0, 1))
+def pil_warp(m: np.ndarray) -> Drawn:
+    """Pillow's affine transform from matrices float64 [N, 3, 3]."""
+    return Code.PIL_WARP, m.reshape(-1, 9)
 
 
 def _sheared(axis: int) -> Build:
     """A shear about the top-left corner, along x (axis 0) or y (1)."""
 
-    def build(rows: Rows, level: np.ndarray) -> Edit:
+    def drawn(rows: Rows, level: np.ndarray) -> Drawn:
         zero = np.zeros_like(level)
-        return pil_warp(rows, g.shear(level, zero) if axis == 0 else g.shear(zero, level))
+        return pil_warp(g.shear(level, zero) if axis == 0 else g.shear(zero, level))
 
-    return build
+    return drawn
 
 
 def shifted_against(axis: int) -> Build:
     """A translation by the level in px, along x (axis 0) or y (1); content moves against it."""
 
-    def build(rows: Rows, level: np.ndarray) -> Edit:
+    def drawn(rows: Rows, level: np.ndarray) -> Drawn:
         zero = np.zeros_like(level)
-        return pil_warp(rows, g.shift(-level, zero) if axis == 0 else g.shift(zero, -level))
+        return pil_warp(g.shift(-level, zero) if axis == 0 else g.shift(zero, -level))
 
-    return build
+    return drawn
 
 
 # ------------------------------------------------------------------------------------- levels
@@ -100,18 +99,18 @@ def _added(t: np.ndarray, sign: np.ndarray, size_hw: np.ndarray) -> np.ndarray:
 # --------------------------------------------------------------------------------- other slots
 
 
-def _without_colour(rows: Rows, level: np.ndarray) -> Edit:
-    return slot(rows, Code.SATURATION, np.clip(1.0 - level, 0.0, 1.0))
+def _without_colour(rows: Rows, level: np.ndarray) -> Drawn:
+    return Code.SATURATION, np.clip(1.0 - level, 0.0, 1.0)[:, None]
 
 
-def _added_below_middle(rows: Rows, level: np.ndarray) -> Edit:
-    return slot(rows, Code.SOLARIZE_ADD, level, 128)
+def _added_below_middle(rows: Rows, level: np.ndarray) -> Drawn:
+    return Code.SOLARIZE_ADD, np.stack([level, np.full_like(level, 128)], axis=1)
 
 
-def _blurred_at_random(rows: Rows, level: np.ndarray) -> Edit:
+def _blurred_at_random(rows: Rows, level: np.ndarray) -> Drawn:
     """A radius drawn between 0.1 px and twice the level, whichever is larger."""
     radius = 0.1 + (2.0 * level - 0.1) * rows.draws.uniform("radius")
-    return slot(rows, Code.PIL_BLUR, radius)
+    return Code.PIL_BLUR, radius[:, None]
 
 
 # ------------------------------------------------------------------------------------- spaces
@@ -154,7 +153,7 @@ def entries(reach: float) -> dict[str, Entry]:
         "TranslateYRel": Entry(_part_of_side(reach, 1), shifted_against(1), True, "px"),
         "Desaturate": Entry(_between(0.5, 1.0), _without_colour, unit="colour removed"),
         "GaussianBlur": Entry(_between(0.1, 2.0), tone(Code.PIL_BLUR), unit="px"),
-        "GaussianBlurRand": Entry(_between(0.0, 1.0), _blurred_at_random, unit="2 px"),
+        "GaussianBlurRand": Entry(_between(0.0, 1.0), _blurred_at_random, unit="2 px", random=True),
     }
 
 

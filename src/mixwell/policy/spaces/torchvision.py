@@ -21,10 +21,9 @@ from functools import cache
 import numpy as np
 
 from mixwell.plan import geometry as g
-from mixwell.plan.steps import Code, Edit
+from mixwell.plan.steps import Code
 from mixwell.policy.base import Rows
-from mixwell.policy.slots import slot
-from mixwell.policy.spaces.base import Build, Entry, LevelOf, Space
+from mixwell.policy.spaces.base import Build, Drawn, Entry, LevelOf, Space
 from mixwell.policy.spaces.native import IDENTITY, plain, tone
 
 AUTO_BINS = 10
@@ -119,45 +118,44 @@ def _slope_y(level: float) -> float:
     return -(math.sin(-angle) / math.cos(angle))
 
 
-def _warp(tensor: bool, rows: Rows, m: np.ndarray, x: np.ndarray, y: np.ndarray) -> Edit:
-    """A warp slot; x and y are the translation about the centre, which only tensors need."""
-    columns = np.moveaxis(m.reshape(-1, 9), 0, 1)
+def _warp(tensor: bool, m: np.ndarray, x: np.ndarray, y: np.ndarray) -> Drawn:
+    """A warp; x and y are the translation about the centre, which only tensors need."""
     if tensor:
-        return slot(rows, Code.TV_WARP, *columns, x, y)
-    return slot(rows, Code.PIL_WARP, *columns)
+        return Code.TV_WARP, np.column_stack([m.reshape(-1, 9), x, y])
+    return Code.PIL_WARP, m.reshape(-1, 9)
 
 
 def _sheared(tensor: bool, axis: int) -> Build:
     """A shear about the top-left corner, along x (axis 0) or y (1)."""
 
-    def build(rows: Rows, level: np.ndarray) -> Edit:
+    def drawn(rows: Rows, level: np.ndarray) -> Drawn:
         zero = np.zeros_like(level)
         middle_y, middle_x = (-rows.size_hw * 0.5).T
         if axis == 0:
             slope = _each(_slope_x, level)
-            return _warp(tensor, rows, g.shear(slope, zero), 0.0 - slope * middle_y, zero)
+            return _warp(tensor, g.shear(slope, zero), 0.0 - slope * middle_y, zero)
         slope = _each(_slope_y, level)
         move = middle_y - slope * middle_x - middle_y
-        return _warp(tensor, rows, g.shear(zero, slope), zero, move)
+        return _warp(tensor, g.shear(zero, slope), zero, move)
 
-    return build
+    return drawn
 
 
 def _shifted(tensor: bool, axis: int) -> Build:
     """A translation, along x (axis 0) or y (1); content moves with the level."""
 
-    def build(rows: Rows, level: np.ndarray) -> Edit:
+    def drawn(rows: Rows, level: np.ndarray) -> Drawn:
         zero = np.zeros_like(level)
         x, y = (level, zero) if axis == 0 else (zero, level)
-        return _warp(tensor, rows, g.shift(x, y), 0.0 - x, 0.0 - y)
+        return _warp(tensor, g.shift(x, y), 0.0 - x, 0.0 - y)
 
-    return build
+    return drawn
 
 
 def rotated(tensor: bool) -> Build:
     """A rotation about the centre; nothing at 0, exact at the quarter turns that fit."""
 
-    def build(rows: Rows, level: np.ndarray) -> Edit:
+    def drawn(rows: Rows, level: np.ndarray) -> Drawn:
         turn = level % 360.0
         height, width = (rows.size_hw * 0.5).T
         cos, sin = (_each(f, turn) for f in (_tensor_turn if tensor else _pil_turn))
@@ -169,14 +167,12 @@ def rotated(tensor: bool) -> Build:
         whole = (turn % 180 == 0) | ((turn % 90 == 0) & (width == height))
         m[whole] = g.about_centre(np.rint(turned), rows.size_hw)[whole]
         zero = np.zeros_like(level)
-        edit = _warp(tensor, rows, m, zero, zero)
+        code, param = _warp(tensor, m, zero, zero)
         if tensor:
-            edit.code[whole, 0] = Code.WARP
-        edit.code[turn == 0, 0] = Code.NOTHING
-        edit.param[turn == 0] = 0.0
-        return edit
+            code = np.where(whole, Code.WARP, code)
+        return np.where(turn == 0, Code.NOTHING, code), np.where(turn[:, None] == 0, 0.0, param)
 
-    return build
+    return drawn
 
 
 _tensor_turn = (

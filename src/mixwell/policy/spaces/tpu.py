@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from mixwell.plan import geometry as g
-from mixwell.plan.steps import Edit
 from mixwell.policy.base import Rows
-from mixwell.policy.spaces.base import Build, Entry, Space
+from mixwell.policy.spaces.base import Build, Drawn, Entry, Space
 from mixwell.policy.spaces.native import signed
 from mixwell.policy.spaces.timm import REACH, entries, pil_warp
 
@@ -23,13 +22,13 @@ _TIMM = entries(REACH)
 def _sheared(axis: int) -> Build:
     """A shear about the centre of the top-left pixel, along x (axis 0) or y (1)."""
 
-    def build(rows: Rows, level: np.ndarray) -> Edit:
+    def drawn(rows: Rows, level: np.ndarray) -> Drawn:
         zero = np.zeros_like(level)
         m = g.shear(level, zero) if axis == 0 else g.shear(zero, level)
         m[:, axis, 2] = -0.5 * level
-        return pil_warp(rows, m)
+        return pil_warp(m)
 
-    return build
+    return drawn
 
 
 TPU = Space(
