@@ -90,7 +90,7 @@ def test_command_and_its_options_exist(command: str, capsys: pytest.CaptureFixtu
 
     words = shlex.split(command.replace("…", ""))[1:]
     known = {"train", "classify", "compare", "preview", "policies", "show", "levels", "doctor"}
-    known |= {"sheet"}
+    known |= {"sheet", "bench"}
     path = []
     for word in words:
         if word not in known:

@@ -26,6 +26,7 @@ LAYERS: dict[str, tuple[int, str]] = {
     "plan": (1, "plan"),
     "policy": (2, "policy"),
     "render": (2, "render"),
+    "decode": (2, "decode"),
     "targets": (3, "targets"),
     "samples": (4, "facade"),
     "batches": (4, "facade"),
@@ -33,11 +34,13 @@ LAYERS: dict[str, tuple[int, str]] = {
     "repeated": (4, "facade"),
     "augment": (4, "facade"),
     "collate": (4, "facade"),
+    "loading": (4, "facade"),
     "compat": (3, "compat"),
     "viz": (4, "viz"),
     "recipes": (5, "recipes"),
     "preview": (6, "outside"),
     "doctor": (6, "outside"),
+    "bench": (6, "outside"),
     "cli": (6, "outside"),
 }
 """Layer and group of each top-level module: imports go down, or stay within the group."""

@@ -27,7 +27,7 @@ Code Edit Interp Mix MixMode Plan paste_plan
 backends render
 SparseLabels dense_labels sparse_labels
 Keys
-Augment Collate Fields Key KeyedSampler RepeatedAugmentation keyed
+Augment Collate Fields Key KeyedSampler Loader RepeatedAugmentation Skipped keyed
 
 BackendError DataError KeyMissingError MixwellError PlanError PolicyError RenderError TargetError
 """.split()

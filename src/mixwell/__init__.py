@@ -74,6 +74,7 @@ _HOMES = {
     "mixwell._rng": ("Keys",),
     "mixwell.augment": ("Augment",),
     "mixwell.collate": ("Collate",),
+    "mixwell.loading": ("Loader", "Skipped"),
     "mixwell.keyed": ("Key", "KeyedSampler", "keyed"),
     "mixwell.repeated": ("RepeatedAugmentation",),
     "mixwell.samples": ("Fields",),
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
     from mixwell.augment import Augment  # noqa: F401
     from mixwell.collate import Collate  # noqa: F401
     from mixwell.keyed import Key, KeyedSampler, keyed  # noqa: F401
+    from mixwell.loading import Loader, Skipped  # noqa: F401
     from mixwell.plan import Code, Edit, Interp, Mix, MixMode, Plan, paste_plan  # noqa: F401
     from mixwell.policy import *  # noqa: F403
     from mixwell.render import backends, render  # noqa: F401

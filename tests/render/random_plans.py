@@ -56,7 +56,9 @@ def op(rng: Random, code: Code, hw: Size) -> dict:
     interp = rng.choice(list(Interp))
     more = {"interp": interp, "fill": fill(rng), "key": key}
     if code == Code.WARP:
-        return slot(code, matrix(rng, hw), rng.choice([None, size(rng)]), **more)
+        m = matrix(rng, hw)
+        tilted = m[6] != 0 or m[7] != 0  # a larger canvas might reach behind the camera
+        return slot(code, m, None if tilted else rng.choice([None, size(rng)]), **more)
     if code == Code.CLIP:
         return slot(code, (*matrix(rng, hw), *size(rng)), **more)
     if code == Code.RESIZE:

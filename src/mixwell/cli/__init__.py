@@ -1,4 +1,4 @@
-"""The command line: `mixwell train`, `compare`, `preview`, `policies`, `doctor`.
+"""The command line: `mixwell train`, `compare`, `preview`, `policies`, `bench`, `doctor`.
 
 Each command lives in a module of its own that is imported when the command runs, so that
 `mixwell --help` does not wait for torch. Whatever is wrong with the input ends in one line on
@@ -34,6 +34,11 @@ app.command(
     help="Draw what a policy makes of your images; check its labels on pixels.",
 )
 app.command("mixwell.cli.policies:app", name="policies", help="List the ready-made policies.")
+app.command(
+    "mixwell.cli.bench:bench",
+    name="bench",
+    help="Measure speed against the libraries that are installed, in one run.",
+)
 app.command(
     "mixwell.cli.doctor:doctor",
     name="doctor",

@@ -11,6 +11,8 @@ import mmap
 import os
 
 import numpy as np
+import torch
+from torch import Tensor
 
 KEPT = 6
 """Idle buffers kept in a process."""
@@ -45,6 +47,25 @@ def lease(size: int) -> np.ndarray:
     if size < SMALL:
         return np.empty((size + 7) // 8, np.int64).view(np.uint8)[:size]
     return np.asarray(_Lease(_idle_buffer(size) or _new_buffer(size)))[:size]
+
+
+def empty(
+    rows: int, channels: int, height: int, width: int, dtype: torch.dtype, *, last: bool = False
+) -> Tensor:
+    """Tensor [rows, channels, height, width] on leased memory, its numbers not set.
+
+    Args:
+        rows: B.
+        channels: C.
+        height: px.
+        width: px.
+        dtype: of the tensor.
+        last: whether channels lie innermost in memory.
+    """
+    flat = torch.from_numpy(lease(rows * channels * height * width * dtype.itemsize)).view(dtype)
+    if last:
+        return flat.view(rows, height, width, channels).permute(0, 3, 1, 2)
+    return flat.view(rows, channels, height, width)
 
 
 def _idle_buffer(size: int) -> mmap.mmap | None:

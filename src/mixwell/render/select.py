@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -55,13 +56,16 @@ def choose(name: str, device: str) -> BackendInfo:
     """The backend for one call.
 
     Args:
-        name: a backend's name, or "auto" for the best one that serves.
+        name: a backend's name, or "auto" for the best one that serves; the environment variable
+            MIXWELL_BACKEND may say what "auto" is.
         device: torch device type of the images, such as "cpu".
 
     Raises:
         BackendError: the name is unknown, or the backend it names cannot serve here.
     """
     known = {info.name: info for info in backends()}
+    if name == "auto":
+        name = os.environ.get("MIXWELL_BACKEND") or name
     if name == "auto":
         return known["numba"] if known["numba"].serves(device) else known["reference"]
     works = ", ".join(repr(info.name) for info in known.values() if info.serves(device))

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tests.mutants.faults import mixers, plan, policy, profiles, recipes, render, targets
+from tests.mutants.faults import (
+    loader,
+    mixers,
+    numba,
+    plan,
+    policy,
+    profiles,
+    recipes,
+    render,
+    targets,
+)
 from tests.mutants.faults.fault import Fault
 
 __all__ = ["FAULTS", "Fault"]
@@ -13,6 +23,8 @@ FAULTS: tuple[Fault, ...] = (
     *mixers.FAULTS,
     *profiles.FAULTS,
     *render.FAULTS,
+    *numba.FAULTS,
+    *loader.FAULTS,
     *targets.FAULTS,
     *recipes.FAULTS,
 )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixwell.render.numba_cpu.buffers import lease
+from mixwell.render.buffers import empty, lease
 from mixwell.render.numba_cpu.finish import BFLOAT16, FLOAT16, FLOAT32, UINT8
 from mixwell.render.reference.finish import Output
 
@@ -82,23 +82,12 @@ def empty_outputs(
     dtype = torch.float32 if output.dtype == torch.float64 else output.dtype
     sizes = {(int(h), int(w)) for h, w in np.unique(size_hw, axis=0)}
     if len(sizes) == 1:
-        made: Tensor | list[Tensor] = _empty(len(size_hw), channels, *sizes.pop(), dtype, last)
+        made: Tensor | list[Tensor] = empty(len(size_hw), channels, *sizes.pop(), dtype, last=last)
     else:
-        made = [_empty(1, channels, h, w, dtype, last)[0] for h, w in size_hw.tolist()]
+        made = [empty(1, channels, h, w, dtype, last=last)[0] for h, w in size_hw.tolist()]
     return made, output_targets(made, output)
 
 
 def output_targets(made: Tensor | list[Tensor], output: Output) -> np.ndarray:
     """int64 [B, 8]: targets of outputs, in the form of the output's dtype."""
     return targets_of(image_table(made), FORMS[output.dtype], output.mean is not None)
-
-
-def _empty(
-    rows: int, channels: int, height: int, width: int, dtype: torch.dtype, last: bool
-) -> Tensor:
-    """Tensor [rows, channels, height, width] on leased memory."""
-    size = rows * channels * height * width * dtype.itemsize
-    flat = torch.from_numpy(lease(size)).view(dtype)
-    if last:
-        return flat.view(rows, height, width, channels).permute(0, 3, 1, 2)
-    return flat.view(rows, channels, height, width)

@@ -207,8 +207,11 @@ def mix_to(
 def _pair(target, rows, source, mode, units, channels, scales, shifts, spare):
     """Two whole rows with weights into a floating output."""
     one, two, weights = _two(source, mode, units)
-    wide = flat(target)
-    width, step_one, step_two = wide[5], rows[one, 2], rows[two, 2]
+    step_one, step_two = rows[one, 2], rows[two, 2]
+    # Rows may be larger than the canvas.
+    tight = step_one == 4 * target[5] and step_two == 4 * target[5]
+    wide = flat(target) if tight else target
+    width = wide[5]
     for y in range(wide[4]):
         first = words_at(rows[one, 0] + y * step_one, width)
         second = words_at(rows[two, 0] + y * step_two, width)

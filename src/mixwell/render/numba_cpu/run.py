@@ -15,9 +15,9 @@ from torch import Tensor
 
 from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Code, Edit, EraseUnits, Mix, MixMode
+from mixwell.render.buffers import lease
 from mixwell.render.images import Batch
 from mixwell.render.numba_cpu import kernels
-from mixwell.render.numba_cpu.buffers import lease
 from mixwell.render.numba_cpu.layout import (
     Words,
     empty_outputs,

@@ -16,6 +16,18 @@ from mixwell.render.images import TOP, Batch
 from mixwell.render.reference.finish import Output
 
 PROFILE_CODES = (*tuple(c for c in Code if c.name.startswith(("PIL_", "TV_"))), Code.SOLARIZE_ADD)
+
+
+def _table(*codes: Code) -> np.ndarray:
+    """bool [256]: which codes are among these."""
+    made = np.zeros(256, bool)
+    made[list(codes)] = True
+    return made
+
+
+_OF_PROFILES = _table(*PROFILE_CODES)
+_PAINTS = _table(Code.WARP, Code.CLIP)
+_KEEPS_LOOSE = _table(Code.NOTHING, Code.ERASE)
 MOST_SOURCES = 100
 """Sums of more sources do not fit in 32 bits."""
 _lock = threading.Lock()
@@ -39,14 +51,15 @@ def unserved(batch: Batch, plan: Plan, output: Output) -> str:
             if loose.any() and any(isinstance(later, Mix) for later in plan.steps[i + 1 :]):
                 return "an erasing in normalised units is mixed twice"
             continue
-        if np.isin(step.code, PROFILE_CODES).any():
+        if _OF_PROFILES[step.code].any():
             return "the plan holds codes of a profile, which the reference renders"
+        erases = (step.code == Code.ERASE) & (step.param[:, :, 5] == EraseUnits.NORMALIZED)
+        if not (loose.any() or erases.any()):
+            continue
         for slot in range(step.slots):
-            busy = ~np.isin(step.code[:, slot], (Code.NOTHING, Code.ERASE))
-            if (loose & busy).any():
+            if (loose & ~_KEEPS_LOOSE[step.code[:, slot]]).any():
                 return "an op follows an erasing in normalised units"
-            units = step.param[:, slot, 5] == EraseUnits.NORMALIZED
-            loose = loose | ((step.code[:, slot] == Code.ERASE) & units)
+            loose = loose | erases[:, slot]
     return ""
 
 
@@ -66,7 +79,7 @@ def idle_or_wrong(batch: Batch, plan: Plan, output: Output) -> bool:
         if normalized.any() and (output.mean is None or not output.floating):
             return True
         painted = erases & ~normalized & (step.param[:, :, 4] == EraseValue.CONSTANT)
-        painted |= np.isin(step.code, (Code.WARP, Code.CLIP))
+        painted |= _PAINTS[step.code]
         if _outside(step.fill[painted], channels, top):
             return True
     return False

@@ -181,6 +181,9 @@ def warp(source, height, width, m, size_hw, interp, fill, out):
         _perspective(source, height, width, m, out_h, out_w, interp, fill, out)
         return
     if is_lattice(m):
+        if m[1] == 0.0:
+            _shifted(source, height, width, m, out_h, out_w, fill, out)
+            return
         interp = _NEAREST
     step_x, turn_x, start_x = fixed(m[0:3], 32)
     step_y, turn_y, start_y = fixed(m[3:6], 32)
@@ -202,6 +205,33 @@ def warp(source, height, width, m, size_hw, interp, fill, out):
             for x in range(low, high):
                 p, q = u + x * step_x - _HALF, v + x * step_y - _HALF
                 line[at(x)] = bicubic_pixel(source, height, width, p, q)
+
+
+@part
+def _shifted(source, height, width, m, out_h, out_w, fill, out):
+    """Flips and whole shifts: lines copied, forwards or backwards."""
+    back, upward = m[0] < 0.0, m[4] < 0.0
+    left, top = np.int64(m[2]), np.int64(m[5])
+    low, high = (left - width, left) if back else (-left, width - left)
+    low, high = min(max(low, 0), out_w), max(min(high, out_w), 0)
+    for y in range(out_h):
+        line = words_at(out.ctypes.data + 4 * y * out_w, out_w)
+        row = top - 1 - y if upward else top + y
+        if row < 0 or row >= height or high <= low:
+            for x in range(out_w):
+                line[x] = fill
+            continue
+        for x in range(low):
+            line[x] = fill
+        for x in range(high, out_w):
+            line[at(x)] = fill
+        begin = row * width + (left - 1 - low if back else left + low)
+        if back:
+            for x in range(high - low):
+                line[at(low + x)] = source[at(begin - x)]
+        else:
+            for x in range(high - low):
+                line[at(low + x)] = source[at(begin + x)]
 
 
 @part

@@ -1,0 +1,1 @@
+from mixwell.render.buffers import lease as lease

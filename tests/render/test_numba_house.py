@@ -1,0 +1,222 @@
+"""Around the kernels: threads, memory that is used again, the cache on disk, forks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from mixwell.render import buffers, render
+from tests.render.plans import flip_x, levels, plan, slot
+
+pytest.importorskip("numba", reason="no Numba: unproven that the fast backend's house stands")
+
+from mixwell.plan.steps import Code
+from mixwell.render.numba_cpu import compile as compiling
+from mixwell.render.numba_cpu import pool
+
+FLIP = slot(Code.WARP, flip_x(300))
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+# ------------------------------------------------------------------ threads
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 7, 100])
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_every_row_is_done_once(rows, number, threads):
+    threads(number)
+    done = np.zeros(rows, int)
+
+    def work(first, last):
+        done[first:last] += 1
+
+    pool.share_out(work, rows)
+    assert (done == 1).all()
+
+
+def test_several_threads_take_part(threads):
+    threads(3)
+    seen = set()
+
+    def work(first, last):
+        seen.add(threading.get_ident())
+        time.sleep(0.02)
+
+    pool.share_out(work, 30)
+    assert len(seen) == 3
+    with pool.single_threaded():
+        seen.clear()
+        pool.share_out(work, 30)
+        assert seen == {threading.get_ident()}
+    assert pool.thread_count() == 3
+
+
+@pytest.mark.parametrize("place", [0, 5, 29])
+def test_an_error_in_any_share_arrives(place, threads):
+    threads(3)
+
+    def work(first, last):
+        if first <= place < last:
+            raise ValueError(f"row {place}")
+
+    with pytest.raises(ValueError, match=f"row {place}"):
+        pool.share_out(work, 30)
+
+
+def test_results_do_not_depend_on_threads(threads):
+    images = levels((37, 3, 20, 300))
+    drawn = plan((20, 300), *[[FLIP]] * 37)
+    threads(1)
+    one = render(images, drawn, backend="numba")
+    for number in (2, 7):
+        threads(number)
+        assert torch.equal(render(images, drawn, backend="numba"), one)
+
+
+def test_renders_from_many_threads_at_once():
+    images = levels((16, 3, 20, 300))
+    drawn = plan((20, 300), *[[FLIP]] * 16)
+    want = images.flip(3)
+    with ThreadPoolExecutor(6) as callers:
+        made = list(callers.map(lambda _: render(images, drawn, backend="numba"), range(60)))
+    assert all(torch.equal(one, want) for one in made)
+
+
+# ------------------------------------------------------------------ memory
+
+
+def test_memory_comes_back_and_is_never_shared():
+    buffers._idle.clear()
+    first, second = buffers.lease(1 << 20), buffers.lease(1 << 20)
+    first[:], second[:] = 1, 2
+    assert first.min() == first.max() == 1
+    address = first.ctypes.data
+    view = torch.from_numpy(first).view(torch.float32)[8:]
+    del first
+    third = buffers.lease(1 << 20)
+    assert third.ctypes.data != address, "a tensor still looks at it"
+    del view
+    assert buffers.lease(1 << 20).ctypes.data == address
+
+
+def test_few_buffers_are_kept():
+    many = [buffers.lease(1 << 17) for _ in range(3 * buffers.KEPT)]
+    del many
+    assert len(buffers._idle) <= buffers.KEPT
+    assert buffers.lease(10).shape == (10,) and buffers.lease(0).shape == (0,)
+
+
+def test_two_batches_are_two():
+    images = levels((8, 3, 100, 300))
+    drawn = plan((100, 300), *[[FLIP]] * 8)
+    one, two = (render(images, drawn, backend="numba", dtype=torch.float32) for _ in range(2))
+    one.zero_()
+    assert torch.equal(two, images.flip(3) / 255)
+
+
+# ------------------------------------------------------------------ forks
+
+FORKED = """
+import multiprocessing, os, sys, warnings
+import numpy as np, torch
+warnings.simplefilter("ignore")  # Python warns about threads and forks; the point is to do both
+torch.set_num_threads(2)
+import mixwell as mw
+images = torch.randint(0, 256, (64, 3, 40, 300), dtype=torch.uint8)
+plan = mw.Policy(mw.Rotate(20.0)).sample(np.tile([40, 300], (64, 1)), keys=mw.Keys(np.arange(64)))
+want = mw.render(images, plan, backend="numba", dtype=torch.float32)
+kept = want.clone()
+pool = sys.modules["mixwell.render.numba_cpu.pool"]
+pool.thread_count = lambda: 2
+def child(n):  # NumPy where it can: PyTorch's own threads do not outlive a fork, ours must
+    made = mw.render(images, plan, backend="numba", dtype=torch.float32).numpy()
+    same = bool((made == kept.numpy()).all())
+    made[:], want.numpy()[:] = 0, 0
+    return same
+with multiprocessing.get_context("fork").Pool(2) as children:
+    assert all(children.map(child, range(6)))
+assert torch.equal(want, kept), "a child wrote into its parent's batch"
+assert torch.equal(mw.render(images, plan, backend="numba", dtype=torch.float32), kept)
+print("forks agree")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here: unproven that children render")
+def test_children_of_a_fork_render():
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60
+    )
+    assert "forks agree" in done.stdout, done.stderr
+
+
+# ------------------------------------------------------------------ compiling
+
+
+def test_the_cache_knows_all_kernels(monkeypatch):
+    cache = compiling._Cache(test_the_cache_knows_all_kernels)
+
+    class Codegen:
+        def magic_tuple(self):
+            return ("cpu",)
+
+    key = cache._index_key("signature", Codegen())
+    assert key[-1] == compiling.digest()
+    monkeypatch.setattr(compiling, "digest", lambda: "another text")
+    assert cache._index_key("signature", Codegen()) != key
+
+
+def test_nowhere_to_write_is_no_error(monkeypatch):
+    def refuse(function):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(compiling, "_Cache", refuse)
+    from numba import types
+
+    doubled = compiling.kernel(types.int64)(lambda x: 2 * x)
+    assert doubled(21) == 42
+
+
+def test_long_compiling_is_told_and_short_is_not(monkeypatch, capsys):
+    with compiling.told():
+        pass
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(compiling, "PATIENCE_S", 0.01)
+    with compiling.told():
+        time.sleep(0.2)
+    assert "compiling" in capsys.readouterr().err
+
+
+COLD = """
+import sys, time, numpy as np, torch, mixwell as mw
+policy = mw.Policy(mw.RandomResizedCrop(32), mw.HorizontalFlip(), mw.RandAugment(2, 9), mw.CutMix())
+images = torch.zeros(4, 3, 40, 50, dtype=torch.uint8)
+plan = policy.sample(np.tile([40, 50], (4, 1)), keys=mw.Keys(np.arange(4)))
+start = time.perf_counter()
+mw.render(images, plan, backend="numba")
+print(time.perf_counter() - start)
+"""
+
+
+@pytest.mark.slow
+def test_cold_and_warm_starts_alone_and_together(tmp_path):
+    """Three processes compile into one empty cache at once; a fourth finds it warm."""
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", COLD]
+    cold = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE) for _ in range(3)]
+    assert [process.wait(timeout=300) for process in cold] == [0, 0, 0]
+    warm = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert float(warm.stdout) < 3, "the cache was not used"  # compiling takes ten times as long
