@@ -181,13 +181,14 @@ def _room(
     count: int, channels: int, size_hw: np.ndarray, augment: Augment, *, final: bool
 ) -> torch.Tensor:
     """An empty tensor for the heads of a batch; uint8 with the channels last, if not final."""
+    height, width = size_hw.tolist()
     if not final:
-        return empty(count, channels, *size_hw.tolist(), torch.uint8, last=True)
+        return empty(count, channels, height, width, torch.uint8, last=True)
     dtype = torch_dtype(augment.dtype)
     if dtype is None:
         dtype = torch.uint8 if augment.mean is None else torch.float32
     last = augment.memory_format == torch.channels_last
-    return empty(count, channels, *size_hw.tolist(), dtype, last=last)
+    return empty(count, channels, height, width, dtype, last=last)
 
 
 def halves(plan: Plan) -> tuple[tuple[Edit, ...], tuple[Edit | Mix, ...]]:

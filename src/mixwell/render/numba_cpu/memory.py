@@ -6,15 +6,20 @@ faster, than slices and views of an array.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from numba import extending, types
+from numba.np.numpy_support import carray
 
 from mixwell.render.numba_cpu.compile import part
+
+
+def intrinsic(function: Callable) -> Callable[..., Any]:
+    """Numba's decorator; it passes the first argument of what it decorates by itself."""
+    return extending.intrinsic(function)
 
 
 @intrinsic
@@ -30,43 +35,43 @@ def _pointer(typing: Any, address: Any) -> Any:
 @part
 def bytes_at(address, count):
     """uint8 [count] at an address."""
-    return numba.carray(_pointer(address), (count,), np.uint8)
+    return carray(_pointer(address), (count,), np.uint8)
 
 
 @part
 def words_at(address, count):
     """uint32 [count] at an address."""
-    return numba.carray(_pointer(address), (count,), np.uint32)
+    return carray(_pointer(address), (count,), np.uint32)
 
 
 @part
 def halves_at(address, count):
     """uint16 [count] at an address."""
-    return numba.carray(_pointer(address), (count,), np.uint16)
+    return carray(_pointer(address), (count,), np.uint16)
 
 
 @part
 def floats_at(address, count):
     """float32 [count] at an address."""
-    return numba.carray(_pointer(address), (count,), np.float32)
+    return carray(_pointer(address), (count,), np.float32)
 
 
 @part
 def ints_at(address, count):
     """int32 [count] at an address."""
-    return numba.carray(_pointer(address), (count,), np.int32)
+    return carray(_pointer(address), (count,), np.int32)
 
 
 @part
 def longs_at(address, count):
     """int64 [count] at an address."""
-    return numba.carray(_pointer(address), (count,), np.int64)
+    return carray(_pointer(address), (count,), np.int64)
 
 
 @part
 def doubles_at(address, count):
     """float64 [count] at an address."""
-    return numba.carray(_pointer(address), (count,), np.float64)
+    return carray(_pointer(address), (count,), np.float64)
 
 
 @intrinsic

@@ -228,7 +228,7 @@ def normalized_erasing(edit: Edit) -> np.ndarray:
 
 def _only_erasing(edit: Edit) -> np.ndarray:
     """bool [N]: rows in which nothing reads a pixel."""
-    return np.isin(edit.code, (Code.NOTHING, Code.ERASE)).all(axis=1)
+    return ((edit.code == Code.NOTHING) | (edit.code == Code.ERASE)).all(axis=1)
 
 
 def _edit_arrays(edit: Edit) -> tuple[np.ndarray, ...]:
