@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
 
 import mixwell as mw
@@ -16,8 +18,12 @@ MANY = 1_000_000
 """Epochs; nothing here is scheduled."""
 
 
-def policy(case: Case, mixing: bool) -> mw.Policy:
-    """The case's policy in mixwell's words."""
+COPIES = 32
+"""Batches in an epoch of images in memory."""
+
+
+def policy(case: Case, mixing: bool, interp: str = "nearest") -> mw.Policy:
+    """The case's policy in mixwell's words; `interp`: of RandAugment's geometric ops."""
     ops: list = []
     if case.crop == "resized":
         ops.append(mw.RandomResizedCrop(case.side))
@@ -25,7 +31,7 @@ def policy(case: Case, mixing: bool) -> mw.Policy:
         ops.append(mw.RandomCrop(case.side, padding=4))
     ops.append(mw.HorizontalFlip())
     if case.randaug:
-        ops.append(mw.RandAugment(num_ops=2, magnitude=9))
+        ops.append(mw.RandAugment(num_ops=2, magnitude=9, interp=interp))
     if mixing and case.mixers:
         known = {"mixup": mw.MixUp(), "cutmix": mw.CutMix()}
         chosen = [known[kind] for kind in case.mixers]
@@ -41,19 +47,28 @@ def ways(case: Case) -> list[Way]:
             Way(words.format(decode), _loader(case, decode), label, "own", mixes=True)
             for decode, label in (("full", ""), ("scaled", "scaled decoding"))
         ]
-    words = "mixwell.Augment, draws for each image, mixing too; bilinear warps"
-    return [Way(words, _augment(case), mixes=True)]
+    words = "mixwell.Augment, draws for each image, mixing too; {} warps"
+    made = [Way(words.format("nearest"), _augment(case, "nearest"), mixes=True)]
+    if case.randaug:
+        words = words.format("bilinear")
+        made.append(Way(words, _augment(case, "bilinear"), "bilinear warps", mixes=True))
+    if case.crop == "padded":
+        words = "mixwell.Loader on arrays in memory, threads in one process; nearest warps"
+        made.append(Way(words, _in_memory(case), "", "own", mixes=True))
+    return made
 
 
-def _augment(case: Case):
+def _augment(case: Case, interp: str):
     @contextmanager
     def opened(threads: int, mixing: bool) -> Iterator[Batches]:
         augment = mw.Augment(
-            policy(case, mixing), num_classes=case.classes, mean=MEAN, std=STD, seed=0
+            policy(case, mixing, interp), num_classes=case.classes, mean=MEAN, std=STD, seed=0
         )
         labels = torch.arange(case.batch)
         # Views, not copies: mixwell returns channels last for arrays, and first for tensors.
-        images = [torch.from_numpy(image).permute(2, 0, 1) for image in case.images]
+        images: Any = [torch.from_numpy(image).permute(2, 0, 1) for image in case.images]
+        if case.crop == "padded":
+            images = torch.from_numpy(np.stack(case.images)).permute(0, 3, 1, 2)
 
         def batches(n: int) -> Iterator[Batch]:
             for _ in range(n):
@@ -66,15 +81,41 @@ def _augment(case: Case):
     return opened
 
 
+def _in_memory(case: Case):
+    @contextmanager
+    def opened(threads: int, mixing: bool) -> Iterator[Batches]:
+        images = np.concatenate([np.stack(case.images)] * COPIES)
+        labels = np.tile(np.arange(case.batch), COPIES)
+
+        def batches(n: int) -> Iterator[Batch]:
+            """A loader for each call, so that no batch is made before or after it."""
+            for start in range(0, n, COPIES):
+                rows = min(COPIES, n - start) * case.batch
+                with torch_threads(threads):
+                    yield from (
+                        Batch(x, y)
+                        for x, y in mw.Loader(
+                            (images[:rows], labels[:rows]),
+                            policy(case, mixing),
+                            batch_size=case.batch,
+                            num_threads=threads,
+                            num_classes=case.classes,
+                            mean=MEAN,
+                            std=STD,
+                        )
+                    )
+
+        yield batches
+
+    return opened
+
+
 def _loader(case: Case, decode: str):
     @contextmanager
     def opened(threads: int, mixing: bool) -> Iterator[Batches]:
         from torchvision.datasets import ImageFolder
 
-        make = getattr(mw, "Loader", None)
-        if make is None:
-            raise NotImplementedError("mixwell.Loader is not built yet")
-        loader = make(
+        loader = mw.Loader(
             ImageFolder(str(case.folder)),
             policy(case, mixing),
             batch_size=case.batch,

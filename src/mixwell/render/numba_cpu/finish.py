@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from mixwell.render.numba_cpu.compile import part
-from mixwell.render.numba_cpu.memory import bytes_at, floats_at, halves_at
+from mixwell.render.numba_cpu.memory import bytes_at, floats_at, halves_at, put_word
 from mixwell.render.numba_cpu.pixels import at
 
 UINT8, FLOAT32, FLOAT16, BFLOAT16 = 0, 1, 2, 3
@@ -88,6 +88,11 @@ def put_line(target, y, c, line):
 def put_levels(target, y, words, channels):
     """A line of packed pixels into a uint8 output."""
     begin, width, step = target[0] + y * target[2], target[5], target[3]
+    if channels == 3 and step == 3 and target[1] == 1:
+        # Whole words, each one's empty byte under the next one's first.
+        for x in range(width - 1):
+            put_word(begin + 3 * x, words[x])
+        width, begin, words = 1, begin + 3 * (width - 1), words[width - 1 :]
     for c in range(channels):
         to = bytes_at(begin + c * target[1], (width - 1) * step + 1)
         shift = np.uint32(8 * c)

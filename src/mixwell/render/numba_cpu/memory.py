@@ -83,50 +83,93 @@ def weighted_pixels(typing: Any, pixels: Any, weights: Any, pairs: Any) -> Any:
     Args:
         pixels: int64, address of 2 * pairs packed pixels.
         weights: int64, address of int32 [2 * pairs, 4], each weight four times, in 1 / 2^22.
-        pairs: int64, at least 1.
+        pairs: int64, at least 1; a literal number is unrolled.
 
     Returns:
         uint32, the packed pixel.
     """
-    signature = types.uint32(types.int64, types.int64, types.int64)
-    return signature, _weighted_pixels
+    known = getattr(pairs, "literal_value", None)
+    kind = types.int64 if known is None else pairs
+    signature = types.uint32(types.int64, types.int64, kind)
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if known is None:
+            total = _looped(builder, *args)
+        else:
+            total = _unrolled(builder, *args[:2], known)
+        return _rounded(builder, total)
+
+    return signature, code
 
 
-def _weighted_pixels(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    byte8, int8, int4 = (ir.VectorType(ir.IntType(b), n) for b, n in ((8, 8), (32, 8), (32, 4)))
-    pixels = builder.inttoptr(args[0], byte8.as_pointer())
-    weights = builder.inttoptr(args[1], int8.as_pointer())
+_BYTE8, _INT8, _INT4 = (ir.VectorType(ir.IntType(b), n) for b, n in ((8, 8), (32, 8), (32, 4)))
+
+
+def _product(builder: Any, pixels: Any, weights: Any, pair: Any) -> Any:
+    """Two pixels times their weights, <8 x i32>."""
+    pixel = builder.load(builder.gep(pixels, [pair]), align=1)
+    weight = builder.load(builder.gep(weights, [pair]), align=4)
+    return builder.mul(builder.zext(pixel, _INT8), weight)
+
+
+def _unrolled(builder: Any, pixels: Any, weights: Any, pairs: int) -> Any:
+    """The sum over a known number of pairs."""
+    pixels = builder.inttoptr(pixels, _BYTE8.as_pointer())
+    weights = builder.inttoptr(weights, _INT8.as_pointer())
+    places = [ir.Constant(ir.IntType(64), pair) for pair in range(pairs)]
+    total = _product(builder, pixels, weights, places[0])
+    for place in places[1:]:
+        total = builder.add(total, _product(builder, pixels, weights, place))
+    return total
+
+
+def _looped(builder: Any, pixels: Any, weights: Any, pairs: Any) -> Any:
+    """The sum over any number of pairs."""
+    pixels = builder.inttoptr(pixels, _BYTE8.as_pointer())
+    weights = builder.inttoptr(weights, _INT8.as_pointer())
     one, zero = ir.Constant(ir.IntType(64), 1), ir.Constant(ir.IntType(64), 0)
     before, loop = builder.block, builder.append_basic_block("pair")
     after = builder.append_basic_block("after")
     builder.branch(loop)
     builder.position_at_end(loop)
-    pair, total = builder.phi(ir.IntType(64)), builder.phi(int8)
-    pixel = builder.load(builder.gep(pixels, [pair]), align=1)
-    weight = builder.load(builder.gep(weights, [pair]), align=4)
-    summed = builder.add(total, builder.mul(builder.zext(pixel, int8), weight))
+    pair, total = builder.phi(ir.IntType(64)), builder.phi(_INT8)
+    summed = builder.add(total, _product(builder, pixels, weights, pair))
     following = builder.add(pair, one)
     pair.add_incoming(zero, before)
     pair.add_incoming(following, loop)
-    total.add_incoming(ir.Constant(int8, [0] * 8), before)
+    total.add_incoming(ir.Constant(_INT8, [0] * 8), before)
     total.add_incoming(summed, loop)
-    builder.cbranch(builder.icmp_signed("<", following, args[2]), loop, after)
+    builder.cbranch(builder.icmp_signed("<", following, pairs), loop, after)
     builder.position_at_end(after)
+    return summed
+
+
+def _rounded(builder: Any, total: Any) -> Any:
+    """Both pixels' sums <8 x i32> as one packed pixel."""
+    lanes = ir.VectorType(ir.IntType(32), 4)
     halves = [
-        builder.shuffle_vector(
-            summed, summed, ir.Constant(ir.VectorType(ir.IntType(32), 4), list(lanes))
-        )
-        for lanes in (range(4), range(4, 8))
+        builder.shuffle_vector(total, total, ir.Constant(lanes, list(which)))
+        for which in (range(4), range(4, 8))
     ]
-    both = builder.add(*halves)
-    rounded = builder.ashr(
-        builder.add(both, ir.Constant(int4, [1 << 21] * 4)), ir.Constant(int4, [22] * 4)
-    )
+    half = builder.add(builder.add(*halves), ir.Constant(_INT4, [1 << 21] * 4))
+    rounded = builder.ashr(half, ir.Constant(_INT4, [22] * 4))
     for sign, limit in ((">", 0), ("<", 255)):
-        edge = ir.Constant(int4, [limit] * 4)
+        edge = ir.Constant(_INT4, [limit] * 4)
         rounded = builder.select(builder.icmp_signed(sign, rounded, edge), rounded, edge)
     packed = builder.trunc(rounded, ir.VectorType(ir.IntType(8), 4))
     return builder.bitcast(packed, ir.IntType(32))
+
+
+@intrinsic
+def put_word(typing: Any, address: Any, word: Any) -> Any:
+    """A uint32 to an address that need not be aligned."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], ir.IntType(32).as_pointer())
+        builder.store(args[1], pointer, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.uint32), code
 
 
 @intrinsic

@@ -103,10 +103,20 @@ def across(line, first, origin, weights, count, size, out):
         size: pixels that go out.
         out: address of uint32 [size].
     """
-    to = words_at(out, size)
-    for x in range(size):
-        begin = line + 4 * (first[x] - origin)
-        to[x] = weighted_pixels(begin, weights + 16 * count * x, count >> 1)
+    to, line = words_at(out, size), line - 4 * origin
+    if count == 2:
+        for x in range(size):
+            to[x] = weighted_pixels(line + 4 * first[x], weights + 32 * x, 1)
+    elif count == 4:
+        for x in range(size):
+            to[x] = weighted_pixels(line + 4 * first[x], weights + 64 * x, 2)
+    elif count == 6:
+        for x in range(size):
+            to[x] = weighted_pixels(line + 4 * first[x], weights + 96 * x, 3)
+    else:
+        for x in range(size):
+            begin = line + 4 * first[x]
+            to[x] = weighted_pixels(begin, weights + 16 * count * x, count >> 1)
 
 
 @part
