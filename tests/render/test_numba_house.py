@@ -116,7 +116,14 @@ def test_memory_comes_back_and_is_never_shared():
 def test_few_buffers_are_kept():
     many = [buffers.lease(1 << 17) for _ in range(3 * buffers.KEPT)]
     del many
-    assert len(buffers._idle) <= buffers.KEPT
+    assert len(buffers._idle) == buffers.KEPT
+    large = [buffers.lease(buffers.KEPT_BYTES // 2) for _ in range(4)]
+    del large
+    assert 1 <= len(buffers._idle) <= 2
+    huge = buffers.lease(2 * buffers.KEPT_BYTES)
+    del huge
+    assert len(buffers._idle) == 1, "one buffer is kept, however large"
+    buffers._idle.clear()
     assert buffers.lease(10).shape == (10,) and buffers.lease(0).shape == (0,)
 
 

@@ -1,8 +1,8 @@
 """Memory that is used again: batches cost more to fetch from the system than to fill.
 
 `lease(size)` gives bytes as a NumPy array. When the last array and tensor that look at them are
-gone, the bytes come back and serve the next lease of about that size. At most `KEPT` idle buffers
-are kept.
+gone, the bytes come back and serve the next lease of about that size. Idle buffers are kept up to
+`KEPT` of them and `KEPT_BYTES`, the latest first.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-KEPT = 6
-"""Idle buffers kept in a process."""
+KEPT = 64
+KEPT_BYTES = 1 << 28
 SMALL = 1 << 16
 """Below this many bytes NumPy's own allocation is as good."""
 
@@ -39,7 +39,8 @@ class _Lease:
 
     def __del__(self) -> None:
         _idle.append(self.buffer)
-        del _idle[:-KEPT]
+        while len(_idle) > KEPT or (len(_idle) > 1 and sum(map(len, list(_idle))) > KEPT_BYTES):
+            del _idle[:1]
 
 
 def lease(size: int) -> np.ndarray:
