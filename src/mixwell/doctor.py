@@ -11,10 +11,13 @@ import multiprocessing
 import os
 import platform
 import sys
+import time
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ _PACKAGES = (
     ("torch", "rendering and training", True),
     ("torchvision", "models and data sets", True),
     ("pillow", "image files and pictures", True),
+    ("simplejpeg", "JPEG files in the Loader", True),
     ("cyclopts", "the command line", True),
     ("rich", "the command line", True),
     ("tomli-w", "policies as TOML", True),
@@ -125,6 +129,28 @@ def diagnose() -> Report:
         hints=tuple(_hints(devices)),
         problems=tuple(problems),
     )
+
+
+def compile_kernels() -> dict[str, float]:
+    """Compile the kernels of the numba backend, or load them from its cache.
+
+    Returns:
+        For each kind of images the seconds it took.
+
+    Raises:
+        BackendError: Numba is not installed.
+    """
+    import torch
+
+    from mixwell.plan import Plan
+    from mixwell.render import render
+
+    seconds = {}
+    for dtype in (torch.uint8, torch.float32):
+        start = time.perf_counter()
+        render(torch.zeros(1, 3, 4, 4, dtype=dtype), Plan(np.array([[4, 4]])), backend="numba")
+        seconds[str(dtype).removeprefix("torch.")] = time.perf_counter() - start
+    return seconds
 
 
 def _version(name: str, use: str, required: bool) -> Version:

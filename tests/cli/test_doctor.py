@@ -31,6 +31,13 @@ def test_tables_are_printed(run: Run) -> None:
         assert words in ran.out
 
 
+def test_kernels_are_compiled_when_asked(run: Run) -> None:
+    ran = run("doctor", "--compile")
+    assert ran.code == 0
+    assert "kernels for uint8 images: ready after" in ran.out
+    assert "kernels for float32 images: ready after" in ran.out
+
+
 def test_missing_extras_are_an_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     real = metadata.version
 

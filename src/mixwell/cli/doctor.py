@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from cyclopts import Parameter
 from rich.console import Console
 
 from mixwell.cli import console
 
 
-def doctor() -> int:
-    """Say what is installed and which devices and backends work here."""
-    from mixwell.doctor import diagnose
+def doctor(*, compile: Annotated[bool, Parameter(negative="", show_default=False)] = False) -> int:
+    """Say what is installed and which devices and backends work here.
+
+    Args:
+        compile: Compile the kernels of the numba backend now, for instance while an image is built.
+    """
+    from mixwell.doctor import compile_kernels, diagnose
 
     report = diagnose()
     out = console.standard()
@@ -17,6 +24,9 @@ def doctor() -> int:
     _versions(out, report)
     _devices(out, report)
     _threads(out, report)
+    if compile and report.ok:
+        for kind, seconds in compile_kernels().items():
+            out.print(f"kernels for {kind} images: ready after {seconds:.1f} s")
     for hint in report.hints:
         out.print(f"[dim]·[/dim] {hint}", markup=True, soft_wrap=True)
     for problem in report.problems:
