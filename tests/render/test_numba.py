@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from mixwell._errors import BackendError
 from mixwell.plan.plan import Plan
+from mixwell.plan.steps import MixMode
 from mixwell.render import render
-from tests.render.plans import edit, plan
+from tests.render.plans import edit, mix, plan
 from tests.render.random_plans import OPS, images_of, random_plan, slots
 
 pytest.importorskip("numba", reason="no Numba: unproven that the fast backend agrees")
@@ -116,3 +117,26 @@ def test_a_batch_is_not_shared_with_its_input():
     assert torch.equal(out, images) and out.data_ptr() != images.data_ptr()
     out.zero_()
     assert images.any()
+
+
+@pytest.mark.parametrize("floating", [False, True])
+def test_rows_may_be_larger_than_the_canvas(floating):
+    """Corners of larger images, added with weights: their lines do not follow one another."""
+    images = forms(images_of(Random(3), plan_of([(9, 14), (8, 11)], [[], []]), 3), "view")
+    rect = (0, 0, 7, 6)
+    added = [(0, MixMode.ADD, 0.25, rect, (0, 0)), (1, MixMode.ADD, 0.75, rect, (0, 0))]
+    drawn = Plan(np.array([(9, 14), (8, 11)]), (mix((6, 7), added),))
+    more = {"mean": MEAN[:3], "std": STD[:3]} if floating else {}
+    (want,), (got,) = both(images, drawn, **more)
+    assert torch.equal(got, want)
+
+
+def test_halves_round_to_even():
+    dark, light = (torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16) for _ in range(2))
+    light = (light.int() + 1).clamp(max=255).to(torch.uint8)
+    whole = (0, 0, 16, 16)
+    added = [(0, MixMode.ADD, 0.5, whole, (0, 0)), (1, MixMode.ADD, 0.5, whole, (0, 0))]
+    drawn = Plan(np.array([(16, 16), (16, 16)]), (mix((16, 16), added),))
+    (got,) = render([dark, light], drawn, backend="numba", stack=False)
+    want = [min(2 * ((v + 1) // 2), 255) for v in range(256)]  # v + 1/2, to the even one
+    assert got.flatten().tolist() == want
