@@ -77,6 +77,19 @@ def test_an_error_in_any_share_arrives(place, threads):
         pool.share_out(work, 30)
 
 
+def test_an_error_in_a_helper_arrives(threads):
+    threads(3)
+    caller = threading.get_ident()
+
+    def work(first, last):
+        time.sleep(0.02)  # so that every thread takes part
+        if threading.get_ident() != caller:
+            raise ValueError("in a helper")
+
+    with pytest.raises(ValueError, match="in a helper"):
+        pool.share_out(work, 30)
+
+
 def test_results_do_not_depend_on_threads(threads):
     images = levels((37, 3, 20, 300))
     drawn = plan((20, 300), *[[FLIP]] * 37)
