@@ -142,6 +142,19 @@ def test_reading_goes_on_in_several_threads_at_once():
     assert len(x) == 48
 
 
+def wait_until_idle() -> None:
+    """Until every batch that may be made ahead is made, and all threads sleep."""
+    flows = [thing for thing in gc.get_objects() if type(thing) is Flow and not thing._closed]
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        frames = sys._current_frames()
+        asleep = all(frames[t.ident].f_code.co_name == "wait" for t in ours() if t.ident in frames)
+        if asleep and all(job.done for flow in flows for job in flow._waiting):
+            return
+        time.sleep(0.01)
+    raise TimeoutError("the loader's threads still work")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here: unproven: use after fork")
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_child_process_may_iterate_anew():
@@ -149,7 +162,7 @@ def test_a_child_process_may_iterate_anew():
     wanted = list(loader())
     running = iter(batches)
     next(running)
-    time.sleep(0.3)  # a fork in the middle of a thread's work is never safe, in any program
+    wait_until_idle()  # a fork in the middle of a thread's work is never safe, in any program
     child = os.fork()
     if child == 0:
         code = 1

@@ -231,3 +231,11 @@ def test_many_sources_do_not_overflow():
     images = torch.full((1, 1, 2, 2), 255, dtype=torch.uint8)
     many = [(0, ADD, 1.0, (0, 0, 2, 2), (0, 0))] * 300
     assert (render(images, Plan([[2, 2]], (mix((2, 2), many),))) == 255).all()
+
+
+@pytest.mark.parametrize("backend", ["reference", "numba"])
+@pytest.mark.parametrize(("mode", "level"), [(ADD, 140), (PASTE, 100)])
+def test_a_whole_row_is_added_to_the_fill(backend, mode, level):
+    images = torch.full((1, 3, 2, 5), 100, dtype=torch.uint8)
+    step = mix((2, 5), [(0, mode, 1.0, (0, 0, 5, 2), (0, 0))], fill=40)
+    assert (render(images, Plan([[2, 5]], (step,)), backend=backend) == level).all()

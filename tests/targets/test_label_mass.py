@@ -271,7 +271,7 @@ def test_sparse_labels_never_are_as_wide_as_the_classes():
     with Widest() as widest:
         target = augment(images, mw.targets.Weighted(labels, torch.ones(6)))[1]
         mw.targets.mixed_accuracy(torch.zeros((6, 3)), target)
-    assert widest.longest < 100
+    assert widest.longest < classes // 4  # the images themselves are 1,536 bytes
     with Widest() as widest:
         target.dense(classes)
     assert widest.longest == classes

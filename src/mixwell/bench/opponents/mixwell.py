@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -43,9 +43,10 @@ def ways(case: Case) -> list[Way]:
     """`Augment` on decoded images; `Loader` on folders, with full and with scaled decoding."""
     if case.kind == "folder":
         words = "mixwell.Loader, threads in one process, decode={!r}"
+        full, scaled = _loader(case, "full"), _loader(case, "scaled")
         return [
-            Way(words.format(decode), _loader(case, decode), label, "own", mixes=True)
-            for decode, label in (("full", ""), ("scaled", "scaled decoding"))
+            Way(words.format("full"), full, "", "own", mixes=True),
+            Way(words.format("scaled"), scaled, "scaled decoding", "own", mixes=True),
         ]
     words = "mixwell.Augment, draws for each image, mixing too; {} warps"
     made = [Way(words.format("nearest"), _augment(case, "nearest"), mixes=True)]
@@ -110,7 +111,7 @@ def _in_memory(case: Case):
     return opened
 
 
-def _loader(case: Case, decode: str):
+def _loader(case: Case, decode: Literal["full", "scaled"]):
     @contextmanager
     def opened(threads: int, mixing: bool) -> Iterator[Batches]:
         from torchvision.datasets import ImageFolder

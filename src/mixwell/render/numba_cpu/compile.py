@@ -37,7 +37,7 @@ PATIENCE_S = 2.0
 def digest() -> str:
     """A fingerprint of the sources of all kernels."""
     hasher = hashlib.blake2b(digest_size=12)
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
         hasher.update(file.read_bytes())
     return hasher.hexdigest()
 

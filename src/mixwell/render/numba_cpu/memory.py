@@ -96,7 +96,7 @@ def weighted_pixels(typing: Any, pixels: Any, weights: Any, pairs: Any) -> Any:
         if known is None:
             total = _looped(builder, *args)
         else:
-            total = _unrolled(builder, *args[:2], known)
+            total = _unrolled(builder, args[0], args[1], known)
         return _rounded(builder, total)
 
     return signature, code

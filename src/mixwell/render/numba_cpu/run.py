@@ -17,7 +17,7 @@ from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Code, Edit, EraseUnits, Mix, MixMode
 from mixwell.render.buffers import lease
 from mixwell.render.images import Batch
-from mixwell.render.numba_cpu import kernels
+from mixwell.render.numba_cpu import arguments, kernels
 from mixwell.render.numba_cpu.layout import (
     Words,
     empty_outputs,
@@ -30,8 +30,6 @@ from mixwell.render.numba_cpu.resize import room_for
 from mixwell.render.reference.finish import Output
 from mixwell.render.tables import blur_weights, normal_quantiles
 
-_NO_MASK = np.zeros((1, 1, 1), np.uint16)
-
 
 def run(
     batch: Batch, plan: Plan, output: Output, out: Tensor | None = None
@@ -43,7 +41,7 @@ def run(
         made, targets = out, output_targets(out, output)
     else:
         made, targets = empty_outputs(plan.out_hw, channels, output, last)
-    work = _Work(channels, *_normalising(output, channels))
+    work = _Work(channels, *arguments.normalising(output, channels, 255.0))
     pairs, tail = paired(plan)
     rows = _Rows(image_table(batch.images), packed=False)
     for edit, mix in pairs[:-1]:
@@ -130,8 +128,8 @@ class _Work:
     ) -> None:
         slots = np.full(edit.rows, edit.slots) if slots is None else slots
         area, room = _room(edit, rows.table[:, 4:])
-        arrays = (*_edit_arrays(edit), slots.astype(np.int64))
-        numbers, blurs = self._numbers(), _blurs(edit)
+        arrays = (*arguments.edit_arrays(edit), slots.astype(np.int64))
+        numbers, blurs = self._numbers(), arguments.blurs(edit, blur_weights, np.int32)
 
         def work(first: int, last: int) -> None:
             scratch = lease(4 * (2 * area + room)).view(np.uint32)
@@ -152,7 +150,7 @@ class _Work:
 
     def _mix(self, mix: Mix, rows: _Rows, todo: np.ndarray, targets: np.ndarray) -> None:
         area = int(mix.canvas_hw[todo].astype(np.int64).prod(axis=1).max(initial=1)) + 31 & ~15
-        arrays, numbers = _mix_arrays(mix), self._numbers()
+        arrays, numbers = arguments.mix_arrays(mix), self._numbers()
 
         def work(first: int, last: int) -> None:
             scratch = lease(24 * area).view(np.uint32)
@@ -179,7 +177,7 @@ class _Work:
         loose = ((slots < edit.slots)[mix.source] & (mix.mode != MixMode.SKIP)).any(axis=1)
         self._mix(mix, rows, todo[~loose[todo]], targets)
         shown, area = todo[loose[todo]], _line(mix)
-        arrays = (*_mix_arrays(mix), *_edit_arrays(edit), slots.astype(np.int64))
+        arrays = (*arguments.mix_arrays(mix), *arguments.edit_arrays(edit), slots.astype(np.int64))
         numbers = self._numbers()
 
         def work(first: int, last: int) -> None:
@@ -194,23 +192,13 @@ class _Work:
     def erase_outputs(self, edit: Edit, todo: np.ndarray, targets: np.ndarray) -> None:
         """Erasings behind the last mix."""
         busy = todo[(edit.code[todo] == Code.ERASE).any(axis=1)]
-        arrays = (*_edit_arrays(edit), np.zeros(edit.rows, np.int64))
+        arrays = (*arguments.edit_arrays(edit), np.zeros(edit.rows, np.int64))
         numbers = self._numbers()
 
         def work(first: int, last: int) -> None:
             kernels.erase_outputs(first, last, busy, *arrays, self.channels, targets, *numbers)
 
         share_out(work, len(busy))
-
-
-def _normalising(output: Output, channels: int) -> tuple[np.ndarray, ...]:
-    """scales, shifts, mean and std, float32 [4] each."""
-    four = [np.zeros(4, np.float32) for _ in range(4)]
-    if output.mean is not None and output.std is not None:
-        values = 1.0 / (255.0 * output.std), -output.mean / output.std, output.mean, output.std
-        for array, value in zip(four, values, strict=True):
-            array[:channels] = value
-    return tuple(four)
 
 
 def _first_loose(edit: Edit | None, rows: int) -> np.ndarray:
@@ -231,17 +219,6 @@ def _only_erasing(edit: Edit) -> np.ndarray:
     return ((edit.code == Code.NOTHING) | (edit.code == Code.ERASE)).all(axis=1)
 
 
-def _edit_arrays(edit: Edit) -> tuple[np.ndarray, ...]:
-    arrays = edit.code, edit.param, edit.size_hw, edit.interp, edit.fill, edit.key
-    return tuple(np.ascontiguousarray(a) for a in arrays)
-
-
-def _mix_arrays(mix: Mix) -> tuple[np.ndarray, ...]:
-    arrays = mix.source, mix.mode, mix.units(), mix.rect_px, mix.offset_px, mix.canvas_hw, mix.fill
-    mask = _NO_MASK if mix.mask is None else mix.mask
-    return tuple(np.ascontiguousarray(a) for a in (*arrays, mask))
-
-
 def _line(mix: Mix) -> int:
     """Words of a line of scratch, a whole number of cache lines."""
     return int(mix.canvas_hw[:, 1].max(initial=1)) + 31 & ~15
@@ -250,30 +227,10 @@ def _line(mix: Mix) -> int:
 def _room(edit: Edit, in_hw: np.ndarray) -> tuple[int, int]:
     """Words of a buffer and of further scratch that an edit needs."""
     sizes = edit.size_hw.astype(np.int64)
-    before = np.concatenate([in_hw[:, None], sizes[:, :-1]], axis=1)
-    busy = edit.code != Code.NOTHING
-    first = np.take_along_axis(edit.code, busy.argmax(axis=1)[:, None], axis=1)[:, 0]
-    entering = in_hw[first != Code.RESIZE].prod(axis=1).max(initial=1)
-    area = int(max(sizes.prod(axis=2).max(initial=1), entering)) + 79 & ~15
-    box, resizes = edit.param[:, :, :4], edit.code == Code.RESIZE
-    span = np.abs(box[resizes][:, 3:1:-1] - box[resizes][:, 1::-1])
-    room = room_for(span, sizes[resizes])
-    blurred = before[edit.code == Code.BLUR]
+    area = max(int(sizes.prod(axis=2).max(initial=1)), arguments.entering_pixels(edit, in_hw))
+    room = room_for(*arguments.resizes(edit))
+    blurred, window = arguments.blurred(edit, in_hw)
     if len(blurred):
-        size = int(edit.param[edit.code == Code.BLUR][:, 1].max())
         height, width = blurred.T
-        room = max(room, int((4 * (height + 2) * width + width).max()) + 8 * size + 16)
-    return area, max(room, 3 * int(sizes[:, :, 1].max(initial=1))) + 64
-
-
-def _blurs(edit: Edit) -> np.ndarray:
-    """int32 [N, K, T]: weights of each BLUR; [1, K, 1] where there is none."""
-    rows, slots = np.nonzero(edit.code == Code.BLUR)
-    if not len(rows):
-        return np.zeros((1, edit.slots, 1), np.int32)
-    longest = int(edit.param[rows, slots, 1].max())
-    made = np.zeros((edit.rows, edit.slots, longest), np.int32)
-    for row, slot in zip(rows.tolist(), slots.tolist(), strict=True):
-        sigma, size = edit.param[row, slot, :2].tolist()
-        made[row, slot, : int(size)] = blur_weights(sigma, int(size))
-    return made
+        room = max(room, int((4 * (height + 2) * width + width).max()) + 8 * window + 16)
+    return area + 79 & ~15, max(room, 3 * int(sizes[:, :, 1].max(initial=1))) + 64

@@ -30,14 +30,19 @@ _PAINTS = _table(Code.WARP, Code.CLIP)
 _KEEPS_LOOSE = _table(Code.NOTHING, Code.ERASE)
 MOST_SOURCES = 100
 """Sums of more sources do not fit in 32 bits."""
+_RENDERERS = {
+    "uint8": "mixwell.render.numba_cpu.run",
+    "float": "mixwell.render.numba_cpu.floats.run",
+}
+"""For each kind of images the module that renders it; importing one compiles its kernels."""
 _lock = threading.Lock()
-_loaded: list[ModuleType] = []
+_loaded: dict[str, ModuleType] = {}
 
 
 def unserved(batch: Batch, plan: Plan, output: Output) -> str:
     """Why this call is not for the fast renderer, or ""."""
-    if batch.kind != "uint8":
-        return f"it takes uint8 images, got {batch.dtype}"
+    if batch.kind not in _RENDERERS:
+        return f"it takes uint8 and float images, got {batch.dtype}"
     if len(batch.images) and batch.images[0].shape[0] not in (1, 3, 4):
         return f"it takes 1, 3 or 4 channels, got {batch.images[0].shape[0]}"
     if output.dtype == torch.uint16:
@@ -101,9 +106,9 @@ def run(
         output: where it goes.
         out: a tensor to write into; what is returned is `out` itself if it was.
     """
-    if not _loaded:
+    if batch.kind not in _loaded:
         from mixwell.render.numba_cpu.compile import told
 
         with _lock, told():
-            _loaded.append(import_module("mixwell.render.numba_cpu.run"))
-    return _loaded[0].run(batch, plan, output, out)
+            _loaded[batch.kind] = import_module(_RENDERERS[batch.kind])
+    return _loaded[batch.kind].run(batch, plan, output, out)

@@ -72,6 +72,7 @@ def _is_copy(rows: Rows, step: Mix) -> bool:
     whole = step.rect_px[:, 0] == (0, 0, size[1], size[0])
     full = (step.units() == WEIGHT_ONE).all() and (step.canvas_hw == size).all()
     full = full and step.mask is None
+    full = full and (not step.fill.any() or (step.mode[:, 0] == MixMode.PASTE).all())
     return bool(full and whole.all() and not step.offset_px.any())
 
 

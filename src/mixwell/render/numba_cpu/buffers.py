@@ -1,1 +1,0 @@
-from mixwell.render.buffers import lease as lease

@@ -1,0 +1,84 @@
+"""The entry points that threads call: a share of an edit's rows, or of a mix's outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+
+from mixwell.render.numba_cpu.compile import kernel
+from mixwell.render.numba_cpu.floats.finish import is_direct, put_image
+from mixwell.render.numba_cpu.floats.lines import is_tight
+from mixwell.render.numba_cpu.floats.mixing import mix_to
+from mixwell.render.numba_cpu.floats.program import run_row
+
+
+def _array(dtype: types.Type, ndim: int) -> types.Array:
+    """A contiguous array that a kernel only reads."""
+    return types.Array(dtype, ndim, "C", readonly=True)
+
+
+_INT = types.int64
+_SPAN = (_INT, _INT, _array(types.int64, 1), types.Array(types.int64, 2, "C"))
+"""First and last place in a list of rows, the list, and where all rows lie."""
+_EDIT = (
+    _array(types.uint8, 2),
+    _array(types.float64, 3),
+    _array(types.int32, 3),
+    _array(types.uint8, 2),
+    _array(types.float32, 3),
+    _array(types.uint32, 3),
+)
+"""code, param, size_hw, interp, fill, key."""
+_MIX = (
+    _array(types.int32, 2),
+    _array(types.uint8, 2),
+    _array(types.int64, 2),
+    _array(types.int32, 3),
+    _array(types.int32, 3),
+    _array(types.int32, 2),
+    _array(types.float32, 2),
+    _array(types.uint16, 3),
+)
+"""source, mode, units, rect_px, offset_px, canvas_hw, fill, mask."""
+_OUTPUT = (_array(types.int64, 2), *[_array(types.float32, 1)] * 4, _array(types.int32, 1))
+"""targets, scales, shifts, mean, std, quantiles."""
+_SCRATCH = (_INT, _INT)
+"""Address of scratch, and bytes of a buffer in it."""
+
+
+@kernel(*_SPAN, *_EDIT, _array(types.float32, 3), _INT, *_OUTPUT, *_SCRATCH)
+def edit_rows(
+    first, last, todo, rows, code, param, size_hw, interp, fill, key, kernels, channels, targets,
+    scales, shifts, mean, std, quantiles, scratch, area,
+):  # fmt: skip
+    """Rows through their programs, into their final form."""
+    one, two, room = scratch, scratch + area, scratch + 2 * area
+    counts, table = np.empty((3, 256), np.int64), np.empty((3, 256), np.uint8)
+    step, here = np.empty(256, np.uint8), np.empty(6, np.int64)
+    for i in range(first, last):
+        n = todo[i]
+        target = targets[n]
+        plain = target[7] == 0 and is_direct(target) and is_tight(target, channels)
+        straight = target[0] if plain else np.int64(0)
+        run_row(
+            rows[n], code[n], param[n], size_hw[n], interp[n], fill[n], key[n], channels,
+            kernels[n if len(kernels) > 1 else 0], mean, std, quantiles, one, two, room, straight,
+            counts, table, step, here,
+        )  # fmt: skip
+        if here[0] != straight:
+            put_image(target, here, channels, scales, shifts, room)
+
+
+@kernel(*_SPAN, *_MIX, _array(types.boolean, 1), _INT, *_OUTPUT, *_SCRATCH)
+def mix_rows(
+    first, last, todo, rows, source, mode, units, rect, offset, canvas, fill, mask, loose, channels,
+    targets, scales, shifts, mean, std, quantiles, scratch, area,
+):  # fmt: skip
+    """Outputs of a mix into their final form."""
+    for i in range(first, last):
+        b = todo[i]
+        mix_to(
+            targets[b], rows, source[b], mode[b], units[b], rect[b], offset[b], canvas[b], fill[b],
+            mask[b if len(mask) > 1 else 0], loose[b], channels, scales, shifts, scratch,
+            scratch + area, scratch + 2 * area,
+        )  # fmt: skip
