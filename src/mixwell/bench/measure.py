@@ -18,6 +18,9 @@ from mixwell.bench.result import Row, Times
 LEAST_SECONDS = 0.4
 """A round lasts at least so long, or `MOST_BATCHES`."""
 
+REST_SECONDS = 0.3
+"""Between two opponents: threads of the last one may still be at work."""
+
 MOST_BATCHES = 16
 Say = Callable[[str], None]
 FAILURES = (Exception,)
@@ -164,11 +167,13 @@ def _measure(
 
 
 def _rounds(runners: list[Runner], rounds: int) -> list[list[float]]:
-    """Times of each runner; every round begins with another one."""
+    """Times of each runner; every round begins with another one, and every other round goes
+    backwards, so that nobody always follows the same one."""
     times: list[list[float]] = [[] for _ in runners]
     for r in range(rounds):
         for k in range(len(runners)):
-            at = (k + r) % len(runners)
+            at = (r + (k if r % 2 else -k)) % len(runners)
+            time.sleep(REST_SECONDS)
             times[at].append(runners[at].round())
     return times
 
