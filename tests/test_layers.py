@@ -28,6 +28,7 @@ LAYERS: dict[str, tuple[int, str]] = {
     "render": (2, "render"),
     "decode": (2, "decode"),
     "targets": (3, "targets"),
+    "anchors": (3, "anchors"),
     "samples": (4, "facade"),
     "batches": (4, "facade"),
     "keyed": (4, "facade"),
@@ -39,6 +40,7 @@ LAYERS: dict[str, tuple[int, str]] = {
     "viz": (4, "viz"),
     "recipes": (5, "recipes"),
     "preview": (6, "outside"),
+    "preview_boxes": (6, "outside"),
     "doctor": (6, "outside"),
     "bench": (6, "outside"),
     "cli": (6, "outside"),
@@ -51,7 +53,13 @@ ROOT_LAYER = 4
 NUMPY_ONLY = {"basics", "plan", "policy", "compat"}
 ALLOWED_BELOW = {"numpy", "tomli_w"} | set(sys.stdlib_module_names)
 
-RECIPES_MAY_USE = ("mixwell.policy.presets", "mixwell.targets", "mixwell.viz", "mixwell.recipes")
+RECIPES_MAY_USE = (
+    "mixwell.anchors",
+    "mixwell.policy.presets",
+    "mixwell.recipes",
+    "mixwell.targets",
+    "mixwell.viz",
+)
 """Beside the names in `mixwell.__all__`."""
 
 
@@ -168,6 +176,15 @@ def test_policy_and_render_do_not_know_each_other():
         for file in sorted((SOURCE / one).rglob("*.py")):
             modules = {found.module for found in imports_of(file, SOURCE)}
             assert not any(f"{m}.".startswith(f"mixwell.{other}.") for m in modules), file
+
+
+def test_anchors_know_errors_only():
+    """They are tools on boxes, of use without a plan."""
+    for file in sorted((SOURCE / "anchors").rglob("*.py")):
+        tops = {
+            top_of(f, SOURCE) for f in imports_of(file, SOURCE) if f.module.startswith("mixwell")
+        }
+        assert tops <= {"_errors", "anchors"}, file
 
 
 def test_compat_knows_policies_only():

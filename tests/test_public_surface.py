@@ -8,6 +8,7 @@ import inspect
 import pytest
 
 import mixwell
+import mixwell.anchors
 import mixwell.policy
 import mixwell.policy.presets
 import mixwell.targets
@@ -16,16 +17,17 @@ from mixwell.policy.text import registry
 PUBLIC = """
 __version__
 
-Affine AugMix AutoAugment AutoContrast Brightness CenterCrop ColorJitter Contrast CutMix Cutout
-Equalize FMix GaussianBlur GaussianNoise Grayscale GridMix HorizontalFlip Hue Identity Invert MixUp
-OnViews OneOf Pad PatchMix Perspective Policy PopulationBased Posterize ProgressiveResize Ramp
-RandAugment RandomCrop RandomErasing RandomResizedCrop Resize ResizeMix Rotate Saturation Scheduled
-Sharpness ShearX ShearY SmoothMix Solarize Sometimes TranslateX TranslateY TrivialAugment
-TrivialAugmentWide UniformAugment VerticalFlip Views
+Affine AugMix AutoAugment AutoContrast BBoxSafeCrop Brightness CenterCrop ClassMix ColorJitter
+Contrast CopyPaste CutMix Cutout Equalize FMix FixedSizeCrop GaussianBlur GaussianNoise Grayscale
+GridMix HorizontalFlip Hue Identity Invert JitterMixUp LongestSide MixUp Mosaic OnViews OneOf Pad
+PatchMix Perspective Policy PopulationBased Posterize ProgressiveResize Ramp RandAugment RandomCrop
+RandomErasing RandomIoUCrop RandomPhotometricDistort RandomResizedCrop RandomZoomOut Resize
+ResizeMix Rotate Saturation ScaleJitter Scheduled Sharpness ShearX ShearY SmoothMix Solarize
+Sometimes TranslateX TranslateY TrivialAugment TrivialAugmentWide UniformAugment VerticalFlip Views
 
 Code Edit Interp Mix MixMode Plan paste_plan
 backends render
-SparseLabels dense_labels sparse_labels
+Boxes Keypoints SparseLabels dense_labels sparse_labels
 Keys
 Augment Collate Fields Key KeyedSampler Loader RepeatedAugmentation Skipped keyed
 
@@ -51,7 +53,7 @@ def test_a_public_name_is_there_and_documented(name):
     assert not first.startswith(f"{name}("), f"{name} has the docstring that dataclass made"
 
 
-SUBMODULES = [mixwell.policy, mixwell.targets]
+SUBMODULES = [mixwell.anchors, mixwell.policy, mixwell.targets]
 
 
 @pytest.mark.parametrize("module", SUBMODULES, ids=lambda m: m.__name__)
@@ -95,6 +97,7 @@ FUNCTIONS = [
     *(getattr(mixwell, n) for n in ("Augment", "Collate", "KeyedSampler", "keyed")),
     mixwell.RepeatedAugmentation,
     *(getattr(mixwell.targets, n) for n in mixwell.targets.__all__),
+    *(getattr(mixwell.anchors, n) for n in mixwell.anchors.__all__ if not n.startswith("roi_")),
     mixwell.policy.presets.preset,
     mixwell.policy.presets.parse_policy,
     mixwell.Policy.sample,

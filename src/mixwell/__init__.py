@@ -18,14 +18,18 @@ _HOMES = {
         "AugMix",
         "AutoAugment",
         "AutoContrast",
+        "BBoxSafeCrop",
         "Brightness",
         "CenterCrop",
+        "ClassMix",
         "ColorJitter",
         "Contrast",
+        "CopyPaste",
         "CutMix",
         "Cutout",
         "Equalize",
         "FMix",
+        "FixedSizeCrop",
         "GaussianBlur",
         "GaussianNoise",
         "Grayscale",
@@ -34,7 +38,10 @@ _HOMES = {
         "Hue",
         "Identity",
         "Invert",
+        "JitterMixUp",
+        "LongestSide",
         "MixUp",
+        "Mosaic",
         "OnViews",
         "OneOf",
         "Pad",
@@ -48,11 +55,15 @@ _HOMES = {
         "RandAugment",
         "RandomCrop",
         "RandomErasing",
+        "RandomIoUCrop",
+        "RandomPhotometricDistort",
         "RandomResizedCrop",
+        "RandomZoomOut",
         "Resize",
         "ResizeMix",
         "Rotate",
         "Saturation",
+        "ScaleJitter",
         "Scheduled",
         "Sharpness",
         "ShearX",
@@ -71,6 +82,7 @@ _HOMES = {
     "mixwell.plan": ("Code", "Edit", "Interp", "Mix", "MixMode", "Plan", "paste_plan"),
     "mixwell.render": ("backends", "render"),
     "mixwell.targets": ("SparseLabels", "dense_labels", "sparse_labels"),
+    "mixwell.targets.scenes": ("Boxes", "Keypoints"),
     "mixwell._rng": ("Keys",),
     "mixwell.augment": ("Augment",),
     "mixwell.collate": ("Collate",),
@@ -106,6 +118,7 @@ if TYPE_CHECKING:
     from mixwell.repeated import RepeatedAugmentation  # noqa: F401
     from mixwell.samples import Fields  # noqa: F401
     from mixwell.targets import SparseLabels, dense_labels, sparse_labels  # noqa: F401
+    from mixwell.targets.scenes import Boxes, Keypoints  # noqa: F401
 
 
 def __getattr__(name: str) -> object:

@@ -20,6 +20,7 @@ from mixwell.render import render
 from mixwell.samples import Fields, Getter, Several, as_fields, how_to_read, join, split
 from mixwell.targets import Weighted, blend_weights
 from mixwell.targets.forms import LabelKind, label_forms, make_targets, sources_of
+from mixwell.targets.scenes import Boxes, BoxFormat, Keypoints, MaskKind, scene_form
 
 
 class Planned(NamedTuple):
@@ -63,6 +64,13 @@ class Augment:
             the loss).
         ignore_index: the label of samples whose class is unknown; they add no label mass.
         background: the class of what no image covers; without it labels speak of the rest alone.
+        boxes: how boxes are written, "xyxy" or another `BoxFormat`, or `Boxes` with more options:
+            targets are then a dict for each image, as torchvision's detectors take them.
+        masks: "instance": targets hold "masks" [n, H, W]; "semantic": class maps [H, W], alone or
+            as "masks"; `ignore_index` (255) where no image is. "layers": class maps too, for
+            policies that blend images: targets are `mixwell.targets.LayeredMasks`, or in a dict
+            "masks" [S, H, W] and "mask_shares" [S]; in evaluation plain class maps.
+        keypoints: how "keypoints" are written; True for plain ones.
         fields: where images and labels are in samples and batches, see `mixwell.samples.Fields`.
         eval_policy: used after `eval()`; needed when the training policy changes sizes.
         mean: [C], 0 .. 1: outputs are normalised floats.
@@ -89,6 +97,9 @@ class Augment:
         smoothing: float | dict[str, float] = 0.0,
         ignore_index: int | dict[str, int] | None = None,
         background: int | dict[str, int] | None = None,
+        boxes: BoxFormat | Boxes | None = None,
+        masks: MaskKind | None = None,
+        keypoints: Keypoints | bool | None = None,
         fields: Fields | tuple | None = None,
         eval_policy: Policy | None = None,
         mean: Sequence[float] | None = None,
@@ -103,7 +114,15 @@ class Augment:
         """Check that policy and targets fit each other."""
         if not isinstance(policy, Policy):
             raise PolicyError(f"Augment takes a Policy, got {type(policy).__name__}.")
-        if policy.moves_after_mix and shares == "exact":
+        self.scene = scene_form(
+            boxes,
+            masks,
+            keypoints,
+            ignore_index,
+            mixes=policy.shows_several,
+            num_classes=num_classes,
+        )
+        if policy.moves_after_mix and shares == "exact" and self.scene is None:
             raise PolicyError(
                 "A geometric op after a mix cuts away parts of the mixed image, so the label "
                 "shares of the mix no longer hold. Put the mix last, or set shares='visible'."
@@ -193,10 +212,10 @@ class Augment:
         sizes = np.asarray(sizes_hw).reshape(-1, 2)
         count = len(sizes) // (1 + self.active.extra)
         keys = self._next_keys(count) if keys is None else keys
-        classes = class_numbers(labels, len(keys))
-        sampled = self.active.sample(
-            sizes, keys=keys, seed=self.seed, labels=classes, partners=partners
-        )
+        more: dict[str, Any] = {"labels": class_numbers(labels, len(keys)), "partners": partners}
+        if self.scene is not None and labels is not None and self.active.sees_things:
+            more["things"] = self.scene.things_of(labels, sizes)
+        sampled = self.active.sample(sizes, keys=keys, seed=self.seed, **more)
         return sampled.fused() if self.fuse else sampled
 
     def prepare(
@@ -297,10 +316,16 @@ class Augment:
             return made
 
         out = Several(tuple(map(pixels, several))) if several else pixels(planned.images)
-        return out, self.targets(planned.labels, planned.plan, training=planned.training)
+        made = self.targets(planned.labels, planned.plan, training=planned.training)
+        return out, self.scene.stacked(made) if stack and self.scene is not None else made
 
     def targets(self, labels: Any, plan: Plan, *, training: bool = True) -> Any:
-        """Labels of the outputs; in evaluation, or without labels, what came in."""
+        """Labels of the outputs; in evaluation, or without labels, what came in.
+
+        Boxes, masks and keypoints follow the plan in evaluation too.
+        """
+        if labels is not None and self.scene is not None:
+            return self.scene.make(labels, plan, training=training)
         if labels is None or not training:
             return labels.label if isinstance(labels, Weighted) else labels
         return make_targets(self.forms, labels, plan, visible=self.shares == "visible")
@@ -328,7 +353,10 @@ class Augment:
             return self.render(self.prepare([image], keys=keys, stack=False))[0][0]
         fields = how_to_read(image, None, self.fields)
         assert isinstance(fields, Fields)
-        found = fields.get(image)[0]
+        found, target = fields.get(image)
+        if self.scene is not None and target is not None:
+            made, targets = self.render(self.prepare([found], [target], keys=keys, stack=False))
+            return fields.put(image, made[0], targets[0])
         several = found.items if isinstance(found, Several) else (found,)
         batch = Several(tuple([item] for item in several))
         made = self.render(self.prepare(batch, keys=keys, stack=False))[0]

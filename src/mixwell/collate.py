@@ -71,7 +71,9 @@ class Collate:
         whole += [keyed.partners[e] for e in range(extra) for keyed in samples]
         parts = [split(sample, how) for sample in whole] if how is not None else []
         images = as_batch([image for image, _, _ in parts])
-        labels = as_labels([label for _, label, _ in parts], numpy=_are_arrays(images))
+        labels: Any = [label for _, label, _ in parts]
+        if self.augment.scene is None:
+            labels = as_labels(labels, numpy=_are_arrays(images))
         fields = how if isinstance(how, Fields) else None
         own = [rest for _, _, rest in parts[: len(samples)]]
         rest = collate_frames(own) if fields is not None else None

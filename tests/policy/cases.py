@@ -9,18 +9,24 @@ import numpy as np
 
 from mixwell._rng import Keys
 from mixwell.plan import Edit, Mix, Plan
+from mixwell.plan.follow import Follow, Things, follow
+from mixwell.plan.outlines import Outlines
 from mixwell.policy import (
     Affine,
     AugMix,
     AutoAugment,
     AutoContrast,
+    BBoxSafeCrop,
     Brightness,
     CenterCrop,
+    ClassMix,
     ColorJitter,
     Contrast,
+    CopyPaste,
     CutMix,
     Cutout,
     Equalize,
+    FixedSizeCrop,
     FMix,
     GaussianBlur,
     GaussianNoise,
@@ -30,7 +36,10 @@ from mixwell.policy import (
     Hue,
     Identity,
     Invert,
+    JitterMixUp,
+    LongestSide,
     MixUp,
+    Mosaic,
     OneOf,
     OnViews,
     Op,
@@ -44,11 +53,15 @@ from mixwell.policy import (
     RandAugment,
     RandomCrop,
     RandomErasing,
+    RandomIoUCrop,
+    RandomPhotometricDistort,
     RandomResizedCrop,
+    RandomZoomOut,
     Resize,
     ResizeMix,
     Rotate,
     Saturation,
+    ScaleJitter,
     Scheduled,
     Sequential,
     Sharpness,
@@ -78,17 +91,26 @@ OPS: list[Op] = [
     AutoAugment("svhn", interp="random", magnitude_std=0.5),
     AutoAugment(((("Invert", 0.5, 0), ("Rotate", 1.0, 2.5)), (("ShearX", 0.9, 9),))),
     AutoContrast(p=1.0),
+    BBoxSafeCrop(),
+    BBoxSafeCrop((18, 16), interp="bicubic", p=0.5),
     Brightness((0.5, 1.5)),
     CenterCrop((9, 14), fill=7),
+    ClassMix(),
+    ClassMix(1.0, pairing="roll", p=0.7),
     ColorJitter(0.4, 0.4, (0.5, 2.0), 0.1),
     ColorJitter(),
     Contrast(1.5),
+    CopyPaste(),
+    CopyPaste(1.0, pairing="roll", p=0.7),
     CutMix(),
     CutMix(0.3, lam="pair", pairing="flip"),
     CutMix(minmax=(0.2, 0.8)),
     CutMix(label="lambda", share=0.75),
+    CutMix(sizes="any"),
     Cutout(8, value="channel"),
     Equalize(),
+    FixedSizeCrop(16),
+    FixedSizeCrop((30, 12), fill=(1, 2, 3)),
     FMix(),
     FMix(0.5, 2.0, 0.2, lam="pair", pairing="flip", share=0.75),
     GaussianBlur(),
@@ -102,11 +124,19 @@ OPS: list[Op] = [
     Hue(0.2),
     Identity(),
     Invert(),
+    JitterMixUp(),
+    JitterMixUp((0.3, 0.9), 0.3, 0.2, "bicubic", pairing="roll", p=0.8),
+    LongestSide(30),
+    LongestSide(17, interp="bicubic"),
     MixUp(),
     MixUp(0.2, lam="batch", pairing="roll"),
     MixUp(pairing="distinct"),
     MixUp(share=0.5),
     MixUp(pairing="random"),
+    MixUp(1.5, beta=0.5, sizes="any"),
+    MixUp(fixed=0.5, p=0.6),
+    Mosaic((24, 20)),
+    Mosaic(28, 9, (0.3, 0.6), (0.5, 1.5), fill=114, interp="bicubic", p=0.9),
     OneOf(Rotate(10), Invert(p=0.5), weights=(1, 3.0)),
     OneOf(MixUp(0.8), CutMix(1.0)),
     OneOf(MixUp(0.8), FMix(), CutMix(label="lambda")),
@@ -128,7 +158,13 @@ OPS: list[Op] = [
     RandomCrop((30, 12), pad_if_needed=True),
     RandomErasing(p=1.0),
     RandomErasing((0.1, 0.2), value="pixel", units="normalized", p=1.0),
+    RandomIoUCrop(),
+    RandomIoUCrop(0.5, 0.9, 0.75, 1.5, (0.2, 0.4), 10, p=0.8),
+    RandomPhotometricDistort(),
+    RandomPhotometricDistort((0.5, 1.0), 0.9, (1.0, 2.0), 0.1, 0.9),
     RandomResizedCrop((10, 12)),
+    RandomZoomOut(),
+    RandomZoomOut((1.5, 2.0), fill=(1, 2, 3), p=1.0),
     Resize(15),
     Resize((7, 31), interp="bicubic"),
     Resize((8, 8), interp="nearest", antialias=False),
@@ -137,6 +173,8 @@ OPS: list[Op] = [
     Rotate(30),
     Rotate((5.0, 5.0), interp="nearest", fill=(10, 20, 30)),
     Saturation((0.0, 2.0)),
+    ScaleJitter(28),
+    ScaleJitter((20, 30), (0.5, 1.5), "bicubic"),
     Scheduled(Rotate(10), start=0.25),
     Scheduled(CutMix(), stop=5, by="epoch"),
     Sequential(Resize((12, 12)), HorizontalFlip(p=1.0), Invert()),
@@ -173,10 +211,44 @@ def keys(n: int, *, start: int = 0, **more) -> Keys:
     return Keys(np.arange(start, start + n), **({"epoch": 2, "epochs": 9, "progress": 0.5} | more))
 
 
+def boxes_in(size_hw) -> Outlines:
+    """Two boxes in each row; its size alone says where."""
+    size = np.asarray(size_hw).reshape(-1, 2)
+    parts = np.array([(0.1, 0.2, 0.6, 0.5), (0.4, 0.3, 0.9, 0.9)])
+    boxes = np.rint(np.tile(size[:, None, ::-1], 2) * parts).reshape(-1, 4)
+    return Outlines.start(np.repeat(np.arange(len(size)), 2), boxes, size)
+
+
+def things_in(size_hw) -> Follow:
+    """Where these boxes are behind some steps; masks are all that is in the box, and the boxes'
+    places of a row its classes."""
+
+    def behind(steps) -> Things:
+        now, outlines = np.asarray(size_hw), follow(boxes_in(size_hw), steps)
+        for step in steps:
+            now = step.out_hw(now)
+        stencils = []
+        classes = [np.full(tuple(hw), -1) for hw in now.tolist()]
+        for row, box in zip(outlines.row, outlines.xyxy(), strict=True):
+            x0, y0, x1, y1 = np.rint(box).astype(int)
+            stencils.append(np.zeros(now[row], np.uint8))
+            stencils[-1][y0:y1, x0:x1] = 1
+            classes[row][y0:y1, x0:x1] = classes[row].max() + 1
+        return Things(outlines, stencils, classes)
+
+    return behind
+
+
+def told(policy: Policy, size_hw) -> dict[str, Follow]:
+    """What a policy must be told to sample for rows of these sizes: boxes, if it looks at them."""
+    return {"things": things_in(size_hw)} if policy.sees_things else {}
+
+
 def sample(op: Op | Policy, n: int = 1, size_hw=(24, 20), *, seed: int = 1, **more) -> Plan:
     """A plan for n equal images."""
     policy = op if isinstance(op, Policy) else Policy(op)
-    return policy.sample(np.full((n, 2), size_hw), keys=keys(n, **more), seed=seed)
+    sizes = np.full((n, 2), size_hw)
+    return policy.sample(sizes, keys=keys(n, **more), seed=seed, **told(policy, sizes))
 
 
 def edit(op: Op, n: int = 1, size_hw=(24, 20), **more) -> Edit:

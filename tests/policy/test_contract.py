@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from mixwell._errors import PolicyError
 from mixwell.plan import Edit, Mix, MixMode, Plan
-from mixwell.policy import Policy
+from mixwell.policy import Policy, Resize
 from mixwell.policy.base import Op
 from mixwell.policy.text import from_code, registry
 from mixwell.render import render
-from tests.policy.cases import EDIT_OPS, MIX_OPS, OPS, keys, sample
+from tests.policy.cases import EDIT_OPS, MIX_OPS, OPS, keys, sample, told
 
 every_op = pytest.mark.parametrize("op", OPS, ids=repr)
 every_gated = pytest.mark.parametrize("op", [op for op in OPS if op.outputs == 1], ids=repr)
@@ -158,9 +158,9 @@ def _row(plan: Plan, row: int) -> list:
 @every_edit
 def test_a_batch_may_be_split(op):
     policy, sizes = Policy(op), np.array([(24, 20), (31, 27), (24, 24), (40, 29), (25, 33)])
-    whole = policy.sample(sizes, keys=keys(5), seed=3)
+    whole = policy.sample(sizes, keys=keys(5), seed=3, **told(policy, sizes))
     parts = [
-        policy.sample(sizes[part], keys=keys(5).take(part), seed=3)
+        policy.sample(sizes[part], keys=keys(5).take(part), seed=3, **told(policy, sizes[part]))
         for part in (slice(0, 2), slice(2, 3), slice(3, 5))
     ]
     assert Plan.concat(parts).digest() == whole.digest()
@@ -170,8 +170,9 @@ def test_a_batch_may_be_split(op):
 def test_the_order_of_a_batch_does_not_matter(op):
     policy, sizes = Policy(op), np.array([(24, 20), (31, 27), (24, 24), (40, 29), (25, 33)])
     order = np.array([3, 0, 4, 1, 2])
-    whole = policy.sample(sizes, keys=keys(5), seed=3)
-    turned = policy.sample(sizes[order], keys=keys(5).take(order), seed=3)
+    whole = policy.sample(sizes, keys=keys(5), seed=3, **told(policy, sizes))
+    boxes = told(policy, sizes[order])
+    turned = policy.sample(sizes[order], keys=keys(5).take(order), seed=3, **boxes)
     assert turned.digest() == whole[order].digest()
 
 
@@ -190,6 +191,7 @@ DRAWS_NOTHING = {
     "Equalize",
     "Grayscale",
     "CenterCrop",
+    "LongestSide",
     "Pad",
     "Resize",
     "Sequential",
@@ -225,7 +227,8 @@ def test_a_policy_names_its_ops_by_place(op):
     """The same op twice draws twice."""
     plan = sample(Policy(op, op), 32)
     if op.compound:
-        first, second = (Plan(plan.in_hw, part) for part in (plan.steps[:3], plan.steps[3:]))
+        first = Plan(plan.in_hw, plan.steps[:3])
+        second = Plan(first.out_hw, plan.steps[3:])
         assert first.digest() != second.digest()
         return
     if not op.mixes and not plan.steps[0].code.any():
@@ -264,6 +267,12 @@ def test_a_mix_keeps_its_own_image_in_the_first_place(op):
 SIZES = st.tuples(st.integers(24, 60), st.integers(20, 60))
 
 
+def takes_any_size(op: Op) -> bool:
+    """Whether a mixer takes images of different sizes."""
+    sizes = getattr(op, "sizes", "")
+    return sizes == "any" or type(op).__name__ in ("ClassMix", "CopyPaste", "JitterMixUp", "Mosaic")
+
+
 def agrees(policy: Policy, size_hw: np.ndarray, plan: Plan) -> bool:
     """Whether the policy's word about its output size is true of this plan."""
     word, out = policy.out_size, plan.out_hw
@@ -285,7 +294,26 @@ def test_the_size_that_is_promised_is_the_size_that_comes(op, sizes, p, twice):
     sizes = np.array(sizes + sizes[:1])
     changed = op if getattr(op, "alternating", False) else with_p(op, p)
     policy = Policy(changed, changed) if twice and "Crop" not in repr(op) else Policy(changed)
-    assert agrees(policy, sizes, policy.sample(sizes, keys=keys(len(sizes))))
+    plan = policy.sample(sizes, keys=keys(len(sizes)), **told(policy, sizes))
+    assert agrees(policy, sizes, plan)
+
+
+ANY_SIZE = [
+    op for op in OPS if (op.mixes or op.compound) and op.outputs == 1 and takes_any_size(op)
+]
+
+
+@pytest.mark.parametrize("op", ANY_SIZE, ids=repr)
+@settings(max_examples=12)
+@given(st.lists(SIZES, min_size=1, max_size=4), st.sampled_from([0.0, 0.5, 1.0]), st.booleans())
+def test_mixers_of_any_sizes_keep_their_promise_too(op, sizes, p, fixed):
+    sizes = np.array(sizes + sizes[:1])
+    changed = with_p(op, p)
+    policy = Policy(Resize((25, 21)), changed) if fixed else Policy(changed)
+    plan = policy.sample(sizes, keys=keys(len(sizes)), **told(policy, sizes))
+    assert agrees(policy, sizes, plan)
+    if fixed and p == 1.0:
+        assert isinstance(policy.out_size, tuple)
 
 
 @pytest.mark.parametrize(
@@ -319,6 +347,28 @@ def test_the_size_that_is_promised_is_the_size_that_comes(op, sizes, p, twice):
         ("Policy(CenterCrop(8), Sometimes(MixUp(), min_batch=2, p=1.0))", (8, 8)),
         ("Scheduled(Resize((8, 8)))", "variable"),
         ("Policy(CenterCrop(8), Scheduled(Rotate(5)), MixUp())", (8, 8)),
+        ("RandomIoUCrop()", "variable"),
+        ("Policy(RandomIoUCrop(), Resize((8, 8)))", (8, 8)),
+        ("BBoxSafeCrop()", "variable"),
+        ("BBoxSafeCrop(8)", (8, 8)),
+        ("RandomZoomOut()", "variable"),
+        ("ScaleJitter(8)", "variable"),
+        ("LongestSide(8)", "uniform"),
+        ("Policy(CenterCrop(9), LongestSide(8))", "uniform"),
+        ("Policy(RandomZoomOut(), LongestSide(8))", "variable"),
+        ("Policy(ScaleJitter(8), FixedSizeCrop((8, 9)))", (8, 9)),
+        ("RandomPhotometricDistort()", "uniform"),
+        ("Mosaic(8)", (8, 8)),
+        ("Mosaic((8, 9), p=0.5)", "variable"),
+        ("Policy(CenterCrop(8), Mosaic(8, p=0.5))", (8, 8)),
+        ("JitterMixUp()", "uniform"),
+        ("CopyPaste()", "uniform"),
+        ("ClassMix()", "uniform"),
+        ("CutMix(sizes='any')", "uniform"),
+        ("MixUp(sizes='any')", "variable"),
+        ("MixUp(sizes='any', p=0.5)", "variable"),
+        ("Policy(CenterCrop(8), MixUp(sizes='any', p=0.5))", (8, 8)),
+        ("Policy(ProgressiveResize(8, 16), MixUp(sizes='any'))", "batch"),
     ],
 )
 def test_what_is_known_of_the_size(code, word):

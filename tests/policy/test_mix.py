@@ -82,7 +82,7 @@ def test_images_of_two_sizes_are_refused_with_the_cure(kind):
         Policy(kind(pairing="roll")).sample(sizes, keys=keys(3))
     assert str(error.value) == (
         f"{kind.__name__} needs images of one size, got 24x20 px in row 0 and 30x20 px in its "
-        "partner, row 2. Put Resize((height, width)) or a crop before it."
+        'partner, row 2. Put Resize((height, width)) or a crop before it, or set sizes="any".'
     )
     assert len(Policy(Resize((8, 8)), kind(pairing="roll")).sample(sizes, keys=keys(3))) == 3
 

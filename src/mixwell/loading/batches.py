@@ -104,7 +104,7 @@ class Maker:
         rows = np.concatenate([keys.index, partners.T.ravel()])
         numpy = self.options.output == "numpy"
         images = source.images_of(rows)
-        labels = source.labels_of(rows, numpy=numpy)
+        labels = source.labels_of(rows, numpy=numpy, apart=self.augment.scene is not None)
         planned = self.augment.prepare(
             as_array(images) if numpy else images,
             labels,
@@ -162,7 +162,8 @@ class Maker:
     ) -> tuple[Any, Any]:
         """Labels and plan for whole images."""
         rows = np.array([file.index for file in files], np.int64)
-        labels = source.labels_of(rows, numpy=self.options.output == "numpy")
+        numpy, apart = self.options.output == "numpy", self.augment.scene is not None
+        labels = source.labels_of(rows, numpy=numpy, apart=apart)
         sizes = [(f.header.height, f.header.width) for f in files if f.header is not None]
         some = partners if partners.shape[1] else None
         return labels, self.augment.plan(sizes, keys, labels=labels, partners=some)

@@ -44,7 +44,7 @@ class Loader:
     yields, bit for bit, for any number of threads. Data sets:
 
     * torchvision's `ImageFolder` (default loader, no transforms), or a sequence of pairs
-      (path, label): files are read and decoded here, and turned upright by EXIF;
+      (path, label) or (path, target): files are read and decoded here, and turned upright by EXIF;
     * (images, labels) in memory, uint8 [N, H, W, C] arrays or [N, C, H, W] tensors, or
       torchvision's CIFAR and MNIST without transforms: indexed a batch at a time;
     * a `Subset` of these;

@@ -50,7 +50,8 @@ def _as_tensor(image: Any) -> Any:
 
 
 def _tensor(leaf: Any) -> Any:
-    return torch.from_numpy(leaf) if isinstance(leaf, np.ndarray) else leaf
+    numbers = isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biufc"  # names stay arrays
+    return torch.from_numpy(leaf) if numbers else leaf
 
 
 def _numbers(leaf: Any) -> Any:

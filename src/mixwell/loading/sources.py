@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -45,7 +45,7 @@ class Files:
 
     Attributes:
         paths: of the files.
-        labels: int64 [N], or any labels that `Collate` takes.
+        labels: int64 [N], or any labels or targets that `Collate` takes.
     """
 
     paths: list[Any]
@@ -70,9 +70,9 @@ class Files:
             file.error = error
         return file
 
-    def labels_of(self, rows: np.ndarray, *, numpy: bool) -> Any:
-        """Labels of some samples, as a tensor or an array."""
-        return _labels(self.labels, rows, numpy)
+    def labels_of(self, rows: np.ndarray, *, numpy: bool, apart: bool = False) -> Any:
+        """Labels of some samples, as a tensor or an array; `apart`: as a list."""
+        return _labels(self.labels, rows, numpy, apart)
 
     def taken(self, rows: np.ndarray) -> Files:
         """Some of the samples."""
@@ -87,12 +87,12 @@ class Arrays:
 
     Attributes:
         images: a tensor [N, C, H, W], perhaps a view of other memory.
-        labels: an array [N, ...], or None.
+        labels: an array [N, ...], a list of dicts, or None.
         rows: int64 [M], which of them are the data set's samples; None: all.
     """
 
     images: torch.Tensor
-    labels: np.ndarray | None
+    labels: np.ndarray | list[Any] | None
     rows: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -107,11 +107,12 @@ class Arrays:
         last = self.images.movedim(1, -1)  # as it lies in memory, so that rows are copied whole
         return last.index_select(0, torch.from_numpy(at)).movedim(-1, 1)
 
-    def labels_of(self, rows: np.ndarray, *, numpy: bool) -> Any:
-        """Labels of some samples, as a tensor or an array; None if there are none."""
+    def labels_of(self, rows: np.ndarray, *, numpy: bool, apart: bool = False) -> Any:
+        """Labels of some samples, as a tensor or an array; `apart`: dicts as a list; None if there
+        are none."""
         if self.labels is None:
             return None
-        return _labels(self.labels, rows if self.rows is None else self.rows[rows], numpy)
+        return _labels(self.labels, rows if self.rows is None else self.rows[rows], numpy, apart)
 
     def taken(self, rows: np.ndarray) -> Arrays:
         """Some of the samples."""
@@ -210,18 +211,21 @@ def _arrays(images: Any, labels: Any) -> Arrays:
     if isinstance(images, np.ndarray):
         shared = images if images.flags.writeable else images.copy()
         images = torch.from_numpy(np.ascontiguousarray(shared)).movedim(-1, 1)
-    if labels is not None:
+    if isinstance(labels, list | tuple) and labels and isinstance(labels[0], Mapping):
+        labels = list(labels)
+    elif labels is not None:
         found = labels.numpy(force=True) if isinstance(labels, torch.Tensor) else labels
         labels = np.asarray(found)
-        if len(labels) != len(images):
-            raise DataError(
-                f"Every image needs a label, got {len(images)} images and {len(labels)} labels."
-            )
+    if labels is not None and len(labels) != len(images):
+        raise DataError(
+            f"Every image needs a label, got {len(images)} images and {len(labels)} labels."
+        )
     return Arrays(images, labels)
 
 
-def _labels(labels: Any, rows: np.ndarray, numpy: bool) -> Any:
+def _labels(labels: Any, rows: np.ndarray, numpy: bool, apart: bool) -> Any:
     if isinstance(labels, np.ndarray):
         found = labels[rows]
         return found if numpy else torch.from_numpy(found)
-    return as_labels([labels[row] for row in rows.tolist()], numpy=numpy)
+    some = [labels[row] for row in rows.tolist()]
+    return some if apart else as_labels(some, numpy=numpy)

@@ -5,7 +5,18 @@ from mixwell.policy.auto import RandAugment, TrivialAugment, TrivialAugmentWide,
 from mixwell.policy.autoaugment import AutoAugment
 from mixwell.policy.base import EditOp, MixOp, Op
 from mixwell.policy.cells import GridMix, PatchMix
+from mixwell.policy.classmix import ClassMix
 from mixwell.policy.compose import OneOf, Sequential, Sometimes
+from mixwell.policy.copypaste import CopyPaste
+from mixwell.policy.detection import (
+    BBoxSafeCrop,
+    FixedSizeCrop,
+    LongestSide,
+    RandomIoUCrop,
+    RandomPhotometricDistort,
+    RandomZoomOut,
+    ScaleJitter,
+)
 from mixwell.policy.erase import Cutout, RandomErasing
 from mixwell.policy.geometry import (
     CenterCrop,
@@ -21,6 +32,7 @@ from mixwell.policy.library_erase import TimmErasing
 from mixwell.policy.library_mix import TimmMixup, TorchvisionCutMix
 from mixwell.policy.masks import FMix, SmoothMix
 from mixwell.policy.mix import CutMix, MixUp
+from mixwell.policy.mosaic import JitterMixUp, Mosaic
 from mixwell.policy.policy import Policy
 from mixwell.policy.population import PopulationBased
 from mixwell.policy.ramp import Ramp
@@ -58,15 +70,19 @@ __all__ = [
     "AugMix",
     "AutoAugment",
     "AutoContrast",
+    "BBoxSafeCrop",
     "Brightness",
     "CenterCrop",
+    "ClassMix",
     "ColorJitter",
     "Contrast",
+    "CopyPaste",
     "CutMix",
     "Cutout",
     "EditOp",
     "Equalize",
     "FMix",
+    "FixedSizeCrop",
     "GaussianBlur",
     "GaussianNoise",
     "Grayscale",
@@ -75,8 +91,11 @@ __all__ = [
     "Hue",
     "Identity",
     "Invert",
+    "JitterMixUp",
+    "LongestSide",
     "MixOp",
     "MixUp",
+    "Mosaic",
     "OnViews",
     "OneOf",
     "Op",
@@ -91,11 +110,15 @@ __all__ = [
     "RandAugment",
     "RandomCrop",
     "RandomErasing",
+    "RandomIoUCrop",
+    "RandomPhotometricDistort",
     "RandomResizedCrop",
+    "RandomZoomOut",
     "Resize",
     "ResizeMix",
     "Rotate",
     "Saturation",
+    "ScaleJitter",
     "Scheduled",
     "Sequential",
     "Sharpness",

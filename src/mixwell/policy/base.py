@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
 from mixwell._rng import Ask, Draws, Keys
+from mixwell.plan.follow import Things, edited
 from mixwell.plan.steps import Edit, Mix
 from mixwell.policy.fields import InterpName, check_common, plain
 from mixwell.policy.program import Program, Step, choose, gated
@@ -36,12 +37,15 @@ class Rows:
         labels: int64 [N], class numbers, for pairings that heed them; None where not known.
         pool_hw: int32 [M, 2], sizes of all rows a mix may draw on: these N first, then partners
             from the data set; None: there are no others.
+        things: where boxes are in these rows (in all rows of the pool, if there is one), for ops
+            that look at them; None: nobody told.
     """
 
     size_hw: np.ndarray
     draws: Draws
     labels: np.ndarray | None = None
     pool_hw: np.ndarray | None = None
+    things: Things | None = None
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -58,7 +62,7 @@ class Rows:
 
     def child(self, step: int | str) -> Rows:
         """The same rows for an op inside this one."""
-        return Rows(self.size_hw, self.draws.child(step), self.labels, self.pool_hw)
+        return replace(self, draws=self.draws.child(step))
 
     @property
     def pool(self) -> np.ndarray:
@@ -68,7 +72,8 @@ class Rows:
     def take(self, rows: np.ndarray) -> Rows:
         """Some of the rows."""
         labels = None if self.labels is None else self.labels[rows]
-        return Rows(self.size_hw[rows], self.draws.take(rows), labels)
+        things = None if self.things is None else self.things.on_rows(rows)
+        return Rows(self.size_hw[rows], self.draws.take(rows), labels, things=things)
 
     def after(self, size_hw: np.ndarray) -> Rows:
         """The rows as an earlier op left them: with new sizes, perhaps several views of each."""
@@ -77,6 +82,11 @@ class Rows:
         count = len(size_hw) // max(len(self), 1)
         labels = None if self.labels is None else np.tile(self.labels, count)
         return Rows(size_hw, self.draws.views(count), labels)
+
+    def behind(self, edit: Edit) -> Rows:
+        """The rows as an edit left them, things too."""
+        things = None if self.things is None else Things(edited(self.things.outlines, edit))
+        return replace(self.after(edit.out_hw(self.size_hw)), things=things)
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,6 +109,8 @@ class Op(ABC):
     """What its field `interp` may be, if it has one."""
     outputs: ClassVar[int] = 1
     """How many outputs it makes of each row."""
+    looks: ClassVar[bool] = False
+    """Whether it looks at boxes while it samples."""
     asked: ClassVar[tuple[tuple[str, int], ...]] = ()
     """Draws that it makes for every row, and how many uniform numbers each takes."""
 
@@ -107,6 +119,11 @@ class Op(ABC):
         """The ops that it is made of."""
         found = (*(getattr(self, "ops", None) or ()), getattr(self, "op", None))
         return tuple(part for part in found if isinstance(part, Op))
+
+    @property
+    def sees_things(self) -> bool:
+        """Whether it, or a part of it, looks at boxes."""
+        return self.looks or any(part.sees_things for part in self.parts)
 
     @property
     def extra(self) -> int:

@@ -164,7 +164,7 @@ class Sequential(Op):
             part = sample_op(op, rows.child(i))
             if not isinstance(part, Edit):
                 raise PolicyError(f"Sequential: {op!r} does not change rows one by one.")
-            rows = rows.after(part.out_hw(rows.size_hw))
+            rows = rows.behind(part)
             parts.append(part)
         return Edit.chain(parts)
 

@@ -18,12 +18,13 @@ import numpy as np
 
 from mixwell._rng import Ask, batch_permutation
 from mixwell.plan.steps import WEIGHT_ONE, Mix, MixMode
-from mixwell.policy.base import MixOp, Rows
+from mixwell.policy.base import MixOp, OutSize, Rows
 from mixwell.policy.fields import need, need_span
 from mixwell.policy.pairing import PairingName, partners
 
 LamName = Literal["image", "pair", "batch"]
 LabelName = Literal["area", "lambda"]
+SizesName = Literal["equal", "any"]
 
 
 class Sharer(Protocol):
@@ -102,6 +103,19 @@ def paired(rows: Rows, other: np.ndarray) -> Mix:
     return mix
 
 
+def paired_any(op: Any, rows: Rows, sizes: SizesName = "any") -> Mix:
+    """`paired` with partners of any size: place 1 has the partner's whole rectangle."""
+    other = partners(op, rows, equal=sizes == "equal")
+    mix = paired(rows, other)
+    mix.rect_px[:, 1, 2:] = rows.pool[other][:, ::-1]
+    return mix
+
+
+def check_sizes(op: Any) -> None:
+    """Check the field `sizes`."""
+    need(op, op.sizes in get_args(SizesName), 'sizes must be "equal" or "any"', op.sizes)
+
+
 @final
 @dataclass(frozen=True, repr=False)
 class MixUp(MixOp):
@@ -111,8 +125,13 @@ class MixUp(MixOp):
     multiples of 1/65536.
 
     Args:
-        alpha: lambda ~ Beta(alpha, alpha); 0.01 .. 1000. The paper uses 0.2 - 0.4 for ImageNet and
-            1 for CIFAR-10.
+        alpha: lambda ~ Beta(alpha, beta); 0.01 .. 1000. The paper uses 0.2 - 0.4 for ImageNet and
+            1 for CIFAR-10; detectors 1.5 (arXiv 1902.04103).
+        beta: 0.01 .. 1000; None: alpha.
+        fixed: lambda itself, 0 .. 1, the own image's part; None: it is drawn.
+        sizes: "equal" refuses partners of another size; "any" puts both at the left top of a canvas
+            with the larger height and the larger width, as detectors do: nothing is resized, the
+            rest is black.
         lam: "image", "pair" or "batch", see the module.
         pairing: "derangement" (random, never oneself), "distinct" (random, never the same sample
             index, for repeated augmentation; at most half of the rows may share one),
@@ -132,27 +151,51 @@ class MixUp(MixOp):
     lam: LamName = "image"
     pairing: PairingName = "derangement"
     share: float | None = None
+    beta: float | None = None
+    fixed: float | None = None
+    sizes: SizesName = "equal"
 
     def validate(self) -> None:
         """Check the fields."""
         check_mixer(self, self.share)
+        check_sizes(self)
+        good = self.beta is None or 0.01 <= self.beta <= 1000
+        need(self, good, "beta must lie in 0.01 .. 1000, or be None", self.beta)
+        good = self.fixed is None or 0 <= self.fixed <= 1
+        need(self, good, "fixed must lie in 0 .. 1, or be None", self.fixed)
 
     def asks(self, path: str) -> list[Ask]:
         """Lambda too, where images have their own."""
-        return [] if self.lam == "batch" else [*super().asks(path), (path, "lam", 1)]
+        if self.lam == "batch":
+            return []
+        drawn = [] if self.fixed is not None else [(path, "lam", 1)]
+        return [*super().asks(path), *drawn]
 
     def gate(self, rows: Rows) -> np.ndarray:
         """Drawn for the image, pair or batch."""
         return drawn_gate(self, rows, self.share)
 
     def sample(self, rows: Rows) -> Mix:
-        """Two ADDs over the whole canvas."""
-        mix = paired(rows, partners(self, rows))
-        own = np.rint(drawn_lam(self, rows)[:, 0] * WEIGHT_ONE)
+        """Two ADDs, each over its whole image."""
+        mix = paired_any(self, rows, self.sizes)
+        mix = replace(mix, canvas_hw=mix.rect_px[:, :, :1:-1].max(axis=1))
+        own = np.rint(self._lambda(rows) * WEIGHT_ONE)
         mix.mode[:, 1] = MixMode.ADD
         mix.weight[:, 0] = own / WEIGHT_ONE
         mix.weight[:, 1] = (WEIGHT_ONE - own) / WEIGHT_ONE
         return mix
+
+    def out_size(self, size: OutSize) -> OutSize:
+        """Any, if partners may differ."""
+        unsure = self.sizes == "any" and size in ("uniform", "variable")
+        return "variable" if unsure else size
+
+    def _lambda(self, rows: Rows) -> np.ndarray:
+        """float64 [N]: the own images' parts."""
+        if self.fixed is not None:
+            return np.full(len(rows), self.fixed)
+        beta = self.alpha if self.beta is None else self.beta
+        return shared(self, rows, lambda **s: rows.draws.beta("lam", self.alpha, beta, **s))[:, 0]
 
 
 @final
@@ -172,6 +215,8 @@ class CutMix(MixOp):
         minmax: 0 .. 1: both sides are drawn on their own, uniform between these shares of the
             image's, and the rectangle lies inside the image (timm's `cutmix_minmax`); lambda is
             not drawn. Rounded to at least one pixel.
+        sizes: "equal" refuses partners of another size; "any" shows of the rectangle what lies
+            inside the partner.
         label: "area", what is seen; "lambda", what was drawn, wrong wherever the rectangle is cut
             off or rounded, as in timm's `correct_lam=False`. It serves to repeat such results;
             `mixwell preview --check` reports it.
@@ -187,10 +232,12 @@ class CutMix(MixOp):
     share: float | None = None
     minmax: tuple[float, float] | None = None
     label: LabelName = "area"
+    sizes: SizesName = "equal"
 
     def validate(self) -> None:
         """Check the fields."""
         check_mixer(self, self.share)
+        check_sizes(self)
         need(self, self.label in get_args(LabelName), 'label: "area" or "lambda"', self.label)
         if self.minmax is not None:
             good = isinstance(self.minmax, tuple) and len(self.minmax) == 2
@@ -211,11 +258,12 @@ class CutMix(MixOp):
 
     def sample(self, rows: Rows) -> Mix:
         """The own image, then a PASTE of the partner's rectangle."""
-        mix = paired(rows, partners(self, rows))
+        mix = paired_any(self, rows, self.sizes)
+        end = mix.rect_px[:, 1, 2:].copy()
         mix.mode[:, 1] = MixMode.PASTE
         mix.weight[:, 1] = 1.0
         if self.minmax is not None:
-            mix.rect_px[:, 1] = self._inner(rows, *self.minmax)
+            mix.rect_px[:, 1] = np.minimum(self._inner(rows, *self.minmax), np.tile(end, 2))
             return mix
         lam = drawn_lam(self, rows)
         side = np.sqrt(lam[:, 1])
@@ -225,6 +273,7 @@ class CutMix(MixOp):
             half = 0.5 * side * length
             mix.rect_px[:, 1, axis] = np.clip(np.rint(place - half), 0, length)
             mix.rect_px[:, 1, axis + 2] = np.clip(np.rint(place + half), 0, length)
+        mix.rect_px[:, 1] = np.minimum(mix.rect_px[:, 1], np.tile(end, 2))
         if self.label == "area":
             return mix
         own = np.rint(lam[:, :1] * WEIGHT_ONE) / WEIGHT_ONE

@@ -66,12 +66,13 @@ def need_company(op: Op, rows: Rows) -> None:
         need_company(part, rows)
 
 
-def partners(op: Any, rows: Rows) -> np.ndarray:
+def partners(op: Any, rows: Rows, *, equal: bool = True) -> np.ndarray:
     """int64 [N]: whom each row is mixed with, as a row of the step's input.
 
     Args:
         op: has `pairing`, see `PairingName`.
         rows: the op's rows.
+        equal: whether partners must have the same size.
 
     Raises:
         PolicyError: fewer than two rows, partners of another size, labels that are not known, or
@@ -85,12 +86,13 @@ def partners(op: Any, rows: Rows) -> np.ndarray:
     other = _other(op.pairing, rows, subject)
     pool = rows.pool
     differs = (rows.size_hw != pool[other]).any(axis=1)
-    if differs.any():
+    if equal and differs.any():
         row = int(np.flatnonzero(differs)[0])
         a, b = ("x".join(map(str, hw)) for hw in (rows.size_hw[row], pool[other[row]]))
         raise PolicyError(
             f"{subject} needs images of one size, got {a} px in row {row} and {b} px in its "
-            f"partner, row {other[row]}. Put Resize((height, width)) or a crop before it."
+            f"partner, row {other[row]}. Put Resize((height, width)) or a crop before it"
+            + (', or set sizes="any".' if hasattr(op, "sizes") else ".")
         )
     return other
 

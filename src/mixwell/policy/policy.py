@@ -14,6 +14,8 @@ import numpy as np
 from mixwell._errors import PolicyError
 from mixwell._rng import Ask, Draws, Keys
 from mixwell.plan.check import SIDE_LIMIT
+from mixwell.plan.follow import Follow, Things, follow
+from mixwell.plan.outlines import Outlines
 from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Edit, Mix
 from mixwell.policy.base import Op, OutSize, Rows, chained_size, sample_op
@@ -94,6 +96,16 @@ class Policy:
         return any(op.mixes for op in self.ops)
 
     @property
+    def shows_several(self) -> bool:
+        """Whether an output may show several images, or one several times (AugMix)."""
+        return any(op.mixes or op.compound for op in self.ops)
+
+    @property
+    def sees_things(self) -> bool:
+        """Whether any op looks at boxes, so that sampling needs them."""
+        return any(op.sees_things for op in self.ops)
+
+    @property
     def moves_after_mix(self) -> bool:
         """Whether a geometric op follows a mix, so that label shares no longer fit the pixels."""
         mixed = False
@@ -119,6 +131,7 @@ class Policy:
         seed: int = 0,
         labels: np.ndarray | None = None,
         partners: np.ndarray | None = None,
+        things: Outlines | Follow | None = None,
     ) -> Plan:
         """Decide what happens to each row of a batch.
 
@@ -129,6 +142,8 @@ class Policy:
             seed: 0 .. 2**64 - 1.
             labels: int [N], class numbers, for pairings that heed them.
             partners: int [N, extra], which samples were read as partners, see `partner_indices`.
+            things: where boxes are in all rows, or a function that tells where they are behind some
+                steps, for ops that look at them (`sees_things`).
 
         Returns:
             The plan, not fused (see `Plan.fused`).
@@ -155,6 +170,8 @@ class Policy:
             if op.extra:
                 rows = Rows(rows.size_hw[: len(keys)], draws, classes, rows.size_hw)
             need_company(op, rows)
+            if op.sees_things:
+                rows = replace(rows, things=_behind(things, steps))
             step = _sample_named(op, rows.child(i))
             steps.extend(step.steps if isinstance(step, Program) else [step])
             rows = rows.after(step.out_hw(rows.size_hw))
@@ -201,6 +218,13 @@ class Policy:
     def __repr__(self) -> str:
         """The code that builds the policy."""
         return f"Policy({', '.join(map(repr, self.ops))})"
+
+
+def _behind(things: Outlines | Follow | None, steps: list[Edit | Mix]) -> Things | None:
+    """Where things are behind the steps so far."""
+    if things is None or callable(things):
+        return None if things is None else things(steps)
+    return Things(follow(things, steps))
 
 
 def _chained(steps: list[Edit | Mix]) -> tuple[Edit | Mix, ...]:

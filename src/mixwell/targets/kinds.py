@@ -56,6 +56,34 @@ class SparseLabels:
 
 
 @dataclass(frozen=True)
+class LayeredMasks:
+    """Class maps of blended images: the sum over layers of share * loss(classes) is their loss.
+
+    Of a MixUp, `classes[:, 0]` is the map of the image itself, `classes[:, 1]` its partner's.
+
+    Attributes:
+        classes: integers [B, S, H, W], with the ignored class where a layer shows nothing.
+        shares: float32 [B, S]; layers with share 0 are unused.
+    """
+
+    classes: Tensor
+    shares: Tensor
+
+    def __len__(self) -> int:
+        """Number of outputs, B."""
+        return len(self.classes)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> LayeredMasks:
+        """The same masks on another device."""
+        classes = self.classes.to(device, non_blocking=non_blocking)
+        return LayeredMasks(classes, self.shares.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> LayeredMasks:
+        """The same masks in page-locked memory; DataLoader calls this."""
+        return LayeredMasks(self.classes.pin_memory(), self.shares.pin_memory())
+
+
+@dataclass(frozen=True)
 class MultiLabels:
     """Independent yes/no labels, of which some may be unknown.
 
