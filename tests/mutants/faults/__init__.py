@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from tests.mutants.faults import (
+    anchors,
+    detection_data,
+    detectors,
     loader,
     mixers,
     numba,
@@ -26,5 +29,8 @@ FAULTS: tuple[Fault, ...] = (
     *numba.FAULTS,
     *loader.FAULTS,
     *targets.FAULTS,
+    *anchors.FAULTS,
+    *detectors.FAULTS,
     *recipes.FAULTS,
+    *detection_data.FAULTS,
 )

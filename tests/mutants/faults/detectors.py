@@ -1,0 +1,201 @@
+"""Faults in the weights of detection losses."""
+
+from __future__ import annotations
+
+from tests.mutants.faults.fault import Fault
+
+BOX = ("tests/targets/test_detectors.py",)
+MODES = ("tests/targets/test_detectors_modes.py",)
+HOME = "targets/detectors/"
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "detectors: negatives weigh as much as the first box",
+        HOME + "samples.py",
+        "return torch.where(positive, weights[matched.clamp(min=0)], background)",
+        "return weights[matched.clamp(min=0)]",
+        BOX,
+    ),
+    Fault(
+        "detectors: boxes of weight 1 beside others take torchvision's way",
+        HOME + "samples.py",
+        "return all(bool((t[WEIGHTS] == 1)",
+        "return any(bool((t[WEIGHTS] == 1)",
+        BOX,
+    ),
+    Fault(
+        "detectors: weights of the wrong shape are taken",
+        HOME + "samples.py",
+        "or rows not in (None, found[0])",
+        "or False",
+        BOX,
+    ),
+    Fault(
+        "detectors rpn: objectness is not weighted",
+        HOME + "rpn.py",
+        "label[sampled], weight=weight[sampled]",
+        "label[sampled]",
+        BOX,
+    ),
+    Fault(
+        "detectors rpn: regression is not weighted",
+        HOME + "rpn.py",
+        "(weight[positive, None] * moved).sum()",
+        "moved.sum()",
+        BOX,
+    ),
+    Fault(
+        "detectors rpn: the normaliser is weighted",
+        HOME + "rpn.py",
+        ".sum() / sampled.numel(),",
+        ".sum() / weight[sampled].sum(),",
+        BOX,
+    ),
+    Fault(
+        "detectors rpn: anchors between the thresholds are negatives",
+        HOME + "rpn.py",
+        "BETWEEN_THRESHOLDS] = -1.0",
+        "BETWEEN_THRESHOLDS] = 0.0",
+        BOX,
+    ),
+    Fault(
+        "detectors rpn: the losses of the last set alone",
+        HOME + "rpn.py",
+        "return boxes, added([self.set_losses(objectness, deltas, anchors, one) for one in sets])",
+        "return boxes, self.set_losses(objectness, deltas, anchors, sets[-1])",
+        MODES,
+    ),
+    Fault(
+        "detectors roi heads: classes are not weighted",
+        HOME + "roi_heads.py",
+        '(weights * F.cross_entropy(logits, labels, reduction="none")).mean()',
+        'F.cross_entropy(logits, labels, reduction="none").mean()',
+        BOX,
+    ),
+    Fault(
+        "detectors roi heads: boxes are divided by the positives",
+        HOME + "roi_heads.py",
+        ".sum() / labels.numel(),",
+        ".sum() / positive.numel(),",
+        BOX,
+    ),
+    Fault(
+        "detectors roi heads: masks are not weighted",
+        HOME + "roi_heads.py",
+        "masks, weight=weights[:, None, None])",
+        "masks)",
+        BOX,
+    ),
+    Fault(
+        "detectors roi heads: keypoints are not weighted",
+        HOME + "roi_heads.py",
+        "return (weights[roi] * each).mean()",
+        "return each.mean()",
+        BOX,
+    ),
+    Fault(
+        "detectors roi heads: keypoints out of sight count",
+        HOME + "roi_heads.py",
+        "torch.where(visible > 0)",
+        "torch.where(visible >= 0)",
+        BOX,
+    ),
+    Fault(
+        "detectors roi heads: weights of masks follow all proposals",
+        HOME + "roi_heads.py",
+        "rois, matched, weights = (_taken(each, kept) for each in (rois, matched, weights))",
+        "rois, matched = (_taken(each, kept) for each in (rois, matched))",
+        BOX,
+    ),
+    Fault(
+        "detectors retinanet: classes are not weighted",
+        HOME + "retinanet.py",
+        "return (weights[valid, None] * each).sum()",
+        "return each.sum()",
+        BOX,
+    ),
+    Fault(
+        "detectors retinanet: anchors between the thresholds count",
+        HOME + "retinanet.py",
+        "target, matched, matched != between)",
+        "target, matched, matched >= between)",
+        BOX,
+    ),
+    Fault(
+        "detectors retinanet: regression is not weighted",
+        HOME + "retinanet.py",
+        "return (weights * each).sum()",
+        "return each.sum()",
+        BOX,
+    ),
+    Fault(
+        "detectors fcos: centerness is not weighted",
+        HOME + "fcos.py",
+        "            weight=own,\n",
+        "",
+        BOX,
+    ),
+    Fault(
+        "detectors fcos: the normaliser is weighted",
+        HOME + "fcos.py",
+        "count = max(1, int(positive.sum()))",
+        "count = max(1, float(weights[positive].sum()))",
+        BOX,
+    ),
+    Fault(
+        "detectors ssd: fewer negatives where positives are light",
+        HOME + "ssd.py",
+        "positive.sum(dim=1, keepdim=True)",
+        "(positive.sum(dim=1, keepdim=True) - 1)",
+        BOX,
+    ),
+    Fault(
+        "detectors ssd: matches of all boxes serve each set",
+        HOME + "ssd.py",
+        "matches = [list(map(self.matched, one, anchors)) for one in sets]",
+        "matches = [[m.clamp(max=0) for m in matched_idxs] for one in sets]",
+        MODES,
+    ),
+    Fault(
+        "detectors sources: an image with fewer sources is missing from the rest",
+        HOME + "samples.py",
+        "weight = share / len(range(s, most, len(own)))",
+        "weight = share if k < len(own) else 0.0",
+        MODES,
+    ),
+    Fault(
+        "detectors sources: negatives count 1 in each set",
+        HOME + "samples.py",
+        "BACKGROUND: boxes.new_full((), weight, dtype=torch.float32),",
+        "BACKGROUND: boxes.new_ones((), dtype=torch.float32),",
+        MODES,
+    ),
+    Fault(
+        "detectors sources: an image shown twice has its last share",
+        HOME + "samples.py",
+        "found[name] = found.get(name, 0.0) + share",
+        "found[name] = share",
+        MODES,
+    ),
+    Fault(
+        "detectors global: negatives keep weight 1",
+        HOME + "samples.py",
+        "            background = weights.mean()\n            weights = background.expand",
+        "            weights = weights.mean().expand",
+        MODES,
+    ),
+    Fault(
+        "detectors: undone models keep their mode",
+        HOME + "adapt.py",
+        'module.__dict__.pop("loss_mode", None)',
+        "pass",
+        BOX,
+    ),
+    Fault(
+        "detectors: parts with losses of their own are exchanged",
+        HOME + "adapt.py",
+        "if type(module) not in (part.own, part.weighted):",
+        "if not isinstance(module, part.own):",
+        BOX,
+    ),
+)
