@@ -22,6 +22,7 @@ def preview(
     epoch: int = 0,
     size: int | None = None,
     words: bool = True,
+    boxes: str | None = None,
 ) -> int:
     """Draw what a policy makes of your images, each output with its label as a bar.
 
@@ -38,7 +39,11 @@ def preview(
         epoch: For schedules, and for other draws.
         size: Side in px to which the images are brought first.
         words: Print what is done under each picture.
+        boxes: A detection data set in place of image files: "embedded", or a folder in COCO's,
+            VOC's or YOLO's format; boxes are drawn with class, weight and source.
     """
+    if boxes is not None:
+        return _with_boxes(policy, boxes, output, copies=copies, seed=seed, epoch=epoch)
     from mixwell import preview as home
 
     result = home.preview(
@@ -60,6 +65,17 @@ def preview(
         if path is not None:
             out.print(f"wrote {path}", markup=False, soft_wrap=True)
     return _tell_report(result.report) if result.report is not None else 0
+
+
+def _with_boxes(policy: str, data: str, output: Path, **options: int) -> int:
+    from mixwell.preview_boxes import preview_boxes
+
+    result = preview_boxes(policy, data, output, **options)
+    out = console.standard()
+    out.print(f"wrote {result.sheet}", markup=False, soft_wrap=True)
+    lost = ", ".join(f"{count} {why}" for why, count in sorted(result.lost.items())) or "none"
+    out.print(f"{result.boxes_in} boxes read, {result.boxes_out} drawn; dropped: {lost}")
+    return 0
 
 
 def _tell_report(report) -> int:

@@ -1,7 +1,8 @@
 """Pictures of every op: an original and several draws; and ops of a space from weak to strong.
 
 `write_page` makes a Markdown page of them. Photographs are cut to one size; nothing here depends on
-chance beyond the seed, so the same photographs give the same pictures.
+chance beyond the seed, so the same photographs give the same pictures. Ops that look at boxes are
+shown with a box in the middle of each photograph; as instance masks, ellipses fill them.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from PIL import Image, ImageOps
 
 from mixwell._errors import RenderError
 from mixwell._rng import Draws, Keys
-from mixwell.plan import Plan
+from mixwell.plan import Edit, Mix, Plan
+from mixwell.plan.follow import Follow, Things, follow
+from mixwell.plan.outlines import Outlines
 from mixwell.policy import Policy
 from mixwell.policy.base import Rows
 from mixwell.policy.spaces import Look, Space, space
 from mixwell.policy.text import registry
 from mixwell.viz import examples, style
+from mixwell.viz.boxes import draw_boxes
 from mixwell.viz.layout import as_pil, joined
 from mixwell.viz.samples import rendered
 
@@ -30,6 +34,8 @@ CELL = (120, 90)
 DRAWS = 4
 EPOCHS = 28
 """Of the training that schedules are shown in; the draws are spread over it."""
+BOX = (0.25, 0.2, 0.75, 0.8)
+"""x0 y0 x1 y1 of the box that ops may look at, as parts of the photograph's sides."""
 LEVELS = (0.1, 0.5, 1.0)
 """Strengths at which a space's ops are shown."""
 _LIMIT = 95_000
@@ -58,7 +64,9 @@ def op_strip(policy: Policy, photos: Sequence[Image.Image]) -> Image.Image:
     if len(photos) < 2:
         raise RenderError(f"Pictures of ops need at least two photographs, got {len(photos)}.")
     inputs = [np.asarray(photo) for photo in photos]
-    draws = [rendered(inputs, _plan(policy, inputs, draw)) for draw in range(DRAWS)]
+    plans = [_plan(policy, inputs, draw) for draw in range(DRAWS)]
+    draws = [_outlined(policy, rendered(inputs, plan), plan) for plan in plans]
+    inputs = _outlined(policy, inputs, Plan(plans[0].in_hw))
     views = [outputs[:: len(inputs)] for outputs in draws]
     alike = all(np.array_equal(view[0], views[0][0]) for view in views)
     made = views[0] if alike or len(views[0]) > 1 else [view[0] for view in views]
@@ -72,7 +80,52 @@ def _plan(policy: Policy, inputs: list[np.ndarray], draw: int) -> Plan:
     sizes = np.array([image.shape[:2] for image in inputs], np.int32)
     epoch = draw * EPOCHS // DRAWS
     keys = Keys(np.arange(len(inputs)), epoch=epoch, progress=epoch / EPOCHS, epochs=EPOCHS)
-    return policy.sample(sizes, keys=keys, seed=int(policy.digest()[:8], 16))
+    things = _things(sizes) if policy.sees_things else None
+    return policy.sample(sizes, keys=keys, seed=int(policy.digest()[:8], 16), things=things)
+
+
+def _boxes(sizes: np.ndarray) -> Outlines:
+    """A box in the middle of each image, see `BOX`."""
+    part = np.tile(np.array(BOX), (len(sizes), 1))
+    return Outlines.start(np.arange(len(sizes)), part * np.tile(sizes[:, ::-1], 2), sizes)
+
+
+def _things(sizes: np.ndarray) -> Follow:
+    """Where these boxes are, with ellipses in them as instance masks and as a class."""
+
+    def behind(steps: Sequence[Edit | Mix]) -> Things:
+        outlines = follow(_boxes(sizes), steps)
+        now = sizes
+        for step in steps:
+            now = step.out_hw(now)
+        boxes = zip(outlines.row, outlines.xyxy(), strict=True)
+        ellipses = [_ellipse(now[row], box) for row, box in boxes]
+        classes = [np.full(hw, -1) for hw in now.tolist()]
+        for row, ellipse in zip(outlines.row.tolist(), ellipses, strict=True):
+            classes[row] = np.where(ellipse, 1, 0)
+        return Things(outlines, ellipses, classes)
+
+    return behind
+
+
+def _ellipse(size_hw: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """uint8 [H, W]: the ellipse in a box."""
+    y, x = np.arange(size_hw[0])[:, None] + 0.5, np.arange(size_hw[1]) + 0.5
+    x0, y0, x1, y1 = box
+    across, down = (2 * x - x0 - x1) / max(x1 - x0, 1), (2 * y - y0 - y1) / max(y1 - y0, 1)
+    return (across**2 + down**2 <= 1).astype(np.uint8)
+
+
+def _outlined(policy: Policy, pictures: list[np.ndarray], plan: Plan) -> list[np.ndarray]:
+    """The pictures, with their boxes if the policy looks at boxes."""
+    if not policy.sees_things:
+        return pictures
+    boxes = follow(_boxes(plan.in_hw), plan.steps)
+    drawn = [
+        draw_boxes(picture, {"boxes": boxes.xyxy()[boxes.row == row]})
+        for row, picture in enumerate(pictures)
+    ]
+    return [np.asarray(picture) for picture in drawn]
 
 
 def space_sheet(name: str, photo: Image.Image) -> Image.Image:
