@@ -1,0 +1,198 @@
+"""What detector to train: plain values, and what is sensible for each model and data set.
+
+Fields left at None are filled in by `resolved`, so a run's `config.json` says what was really used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from mixwell import DataError
+from mixwell.recipes.config import OptimizerName, ScheduleName, check_seed
+from mixwell.recipes.optim import DEFAULT_DECAY
+
+MixingLoss = Literal["box", "sources", "global"]
+BackboneStyle = Literal["torch", "tensorflow"]
+EMBEDDED = "embedded"
+"""The data set that is made on the fly."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectConfig:
+    """Settings of one run.
+
+    Args:
+        data: embedded (digits on photographs, made on the fly), or a path in COCO's, Pascal VOC's
+            or YOLO's format.
+        val_fraction: share of the images that become the validation part where the files have none,
+            between 0 and 1.
+        images: training images made for embedded; 2,000 when left out. A fifth as many more are
+            made to measure on.
+        image_size: px; the side of the square that tiny-ssd and ssdlite320_mobilenet_v2 see, the
+            shorter side for the others; by model and data set when left out.
+        policy: detect-plain or another ready-made policy, a TOML file's path, or code such as
+            ``"Policy(HorizontalFlip())"``.
+        mixing_loss: what weights of mixed boxes do to the loss: box multiplies all terms of a box by
+            its weight; sources is the loss against each source's boxes times its share; global
+            multiplies the terms of an image by the mean weight of its boxes.
+        mixing_off: epochs at the end in which ready-made policies do not mix; a tenth when left out.
+        model: tiny-ssd, ssdlite320_mobilenet_v2, or one of torchvision's detectors.
+        weights: of the whole model: none, DEFAULT (torchvision's, downloaded), or a file. Parts of
+            another shape, such as heads for other classes, stay as they were initialised.
+        backbone_weights: of the backbone alone: none, DEFAULT or a file of torchvision's names, .pth
+            or .npz.
+        backbone_style: torch (padding and normalisation as torchvision's) or tensorflow (padding to
+            the right and below, pixels as x / 127.5 - 1), for ssdlite320_mobilenet_v2.
+        freeze_norm: hold the batch norms that came with weights as they are; when left out, exactly
+            where weights are loaded.
+        epochs: passes over the training images; by model and data set when left out.
+        batch_size: images in a step; by model when left out.
+        optimizer: sgd (Nesterov), adam or adamw.
+        schedule: cosine (with a warm-up), onecycle, step or constant; of the learning rate, per step.
+        lr: peak learning rate; by model and optimizer when left out.
+        momentum: of SGD, or Adam's first beta.
+        weight_decay: by optimizer when left out.
+        clip_norm: largest norm of a step's gradient; 0 is off.
+        score_threshold: least score of the boxes that are drawn, 0 .. 1.
+        measure_every: epochs from one measurement of the validation images to the next; a fifth of
+            them when left out; the last epoch is always measured.
+        device: auto (cuda where there is one), cpu or cuda.
+        num_workers: processes that read and augment images; 0 does it in this one.
+        threads: CPU threads of PyTorch; its own choice when left out.
+        seed: of initial weights, batch order, augmentation and the embedded images, 0 .. 2**32 - 1.
+        out: the run's folder; named after the settings under ``runs`` when left out, with a number
+            where there is one of that name.
+        resume: continue the run that is in the folder.
+        overwrite: give up the run that is in the folder.
+        quiet: show nothing.
+    """
+
+    data: str = EMBEDDED
+    val_fraction: float = 0.2
+    images: int | None = None
+    image_size: int | None = None
+    policy: str = "detect-plain"
+    mixing_loss: MixingLoss = "box"
+    mixing_off: int | None = None
+    model: str = "tiny-ssd"
+    weights: str = "none"
+    backbone_weights: str = "none"
+    backbone_style: BackboneStyle = "torch"
+    freeze_norm: bool | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: OptimizerName = "sgd"
+    schedule: ScheduleName = "cosine"
+    lr: float | None = None
+    momentum: float = 0.9
+    weight_decay: float | None = None
+    clip_norm: float = 10.0
+    score_threshold: float = 0.4
+    measure_every: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    num_workers: int = 2
+    threads: int | None = None
+    seed: int = 0
+    out: Path | None = None
+    resume: bool = False
+    overwrite: bool = False
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot mean anything.
+
+        Raises:
+            ValueError: a number is out of range, or a word is none of those above.
+        """
+        check_seed(self.seed)
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name} must lie in {low} .. {high}, got {value}.")
+        for name, known in _WORDS.items():
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."
+                )
+        if self.epochs is not None and (self.mixing_off or 0) > self.epochs:
+            raise ValueError(
+                f"mixing_off must lie in 0 .. epochs ({self.epochs}), got {self.mixing_off}."
+            )
+
+
+_RANGES = (
+    ("val_fraction", 1e-6, 1 - 1e-6),
+    ("images", 1, 10_000_000),
+    ("image_size", 32, 4096),
+    ("mixing_off", 0, 100_000),
+    ("epochs", 1, 100_000),
+    ("batch_size", 1, 100_000),
+    ("lr", 1e-12, 1e3),
+    ("momentum", 0.0, 1.0),
+    ("weight_decay", 0.0, 10.0),
+    ("clip_norm", 0.0, 1e9),
+    ("score_threshold", 0.0, 1.0),
+    ("measure_every", 1, 100_000),
+    ("num_workers", 0, 1024),
+    ("threads", 1, 4096),
+)
+_WORDS = {
+    "mixing_loss": ("box", "sources", "global"),
+    "backbone_style": ("torch", "tensorflow"),
+    "optimizer": ("sgd", "adam", "adamw"),
+    "schedule": ("cosine", "onecycle", "step", "constant"),
+    "device": ("auto", "cpu", "cuda"),
+}
+
+SQUARE = {"tiny-ssd": 256, "ssdlite320_mobilenet_v2": 320}
+"""Models that see squares, and their usual side, px."""
+FIXED = {"ssd300_vgg16": 300, "ssdlite320_mobilenet_v3_large": 320}
+"""Models of torchvision that resize to one square, px."""
+_SHORTER_SIDE = 800
+_EMBEDDED_SIDE = 256
+_LR = {"adam": 1e-3, "adamw": 1e-3}
+
+
+def resolved(config: DetectConfig) -> DetectConfig:
+    """The same config with what depends on model, data set or optimizer filled in.
+
+    Raises:
+        DataError: an image size for a model that has its own.
+    """
+    embedded = config.data == EMBEDDED
+    if config.model in FIXED and config.image_size not in (None, FIXED[config.model]):
+        raise DataError(
+            f"{config.model} resizes images to {FIXED[config.model]} px by itself, got image_size "
+            f"{config.image_size}. Leave it out, or take ssdlite320_mobilenet_v2 or a FPN model."
+        )
+    tiny = config.model == "tiny-ssd"
+    side = _EMBEDDED_SIDE if embedded else _SHORTER_SIDE
+    loaded = config.weights != "none" or config.backbone_weights != "none"
+    epochs = config.epochs or ((15 if tiny else 8) if embedded else 60 if tiny else 26)
+    sensible: dict[str, Any] = {
+        "images": 2000,
+        "image_size": {**SQUARE, **FIXED}.get(config.model, side),
+        "epochs": epochs,
+        "batch_size": 32 if tiny else 8,
+        "lr": _LR.get(config.optimizer, 0.05 if tiny else 0.01),
+        "weight_decay": DEFAULT_DECAY[config.optimizer],
+        "freeze_norm": loaded,
+        "mixing_off": round(epochs / 10),
+        "measure_every": max(1, epochs // 5),
+    }
+    missing = {name: value for name, value in sensible.items() if getattr(config, name) is None}
+    return replace(config, **missing)
+
+
+def as_json(config: DetectConfig) -> dict[str, Any]:
+    """The fields as values that JSON can hold."""
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    return {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}
+
+
+def from_json(values: dict[str, Any]) -> DetectConfig:
+    """The config that `as_json` wrote; entries that are no fields are left out."""
+    names = {field.name for field in fields(DetectConfig)}
+    return DetectConfig(**{k: v for k, v in values.items() if k in names and k != "out"})
