@@ -32,8 +32,12 @@ def surroundings() -> dict[str, object]:
     labels = torch.arange(256) % 10
     statistics = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
     policy = mw.Policy(mw.HorizontalFlip(), mw.CutMix())
+    boxes = {"boxes": torch.tensor([[10.0, 20.0, 60.0, 90.0]]), "labels": torch.tensor([1])}
+    none = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
     return {
         "dataset": TensorDataset(images, labels),
+        "pictures": [torch.zeros(3, 120, 160, dtype=torch.uint8) for _ in range(2)],
+        "targets": [boxes, none],
         "images": images,
         "labels": labels,
         "keys": mw.Keys(np.arange(256)),
@@ -90,7 +94,9 @@ def test_command_and_its_options_exist(command: str, capsys: pytest.CaptureFixtu
 
     words = shlex.split(command.replace("…", ""))[1:]
     known = {"train", "classify", "compare", "preview", "policies", "show", "levels", "doctor"}
-    known |= {"sheet", "bench"}
+    known |= {"stylize"}
+    known |= {"kaggle", "prepare", "submit", "check", "export"}
+    known |= {"sheet", "bench", "segment", "finetune"}
     path = []
     for word in words:
         if word not in known:

@@ -66,10 +66,11 @@ class Augment:
         background: the class of what no image covers; without it labels speak of the rest alone.
         boxes: how boxes are written, "xyxy" or another `BoxFormat`, or `Boxes` with more options:
             targets are then a dict for each image, as torchvision's detectors take them.
-        masks: "instance": targets hold "masks" [n, H, W]; "semantic": class maps [H, W], alone or
-            as "masks"; `ignore_index` (255) where no image is. "layers": class maps too, for
-            policies that blend images: targets are `mixwell.targets.LayeredMasks`, or in a dict
-            "masks" [S, H, W] and "mask_shares" [S]; in evaluation plain class maps.
+        masks: "instance": targets hold "masks" [n, H, W]; "polygons": they hold "polygons", for
+            each thing a list of rings; "semantic": class maps [H, W], alone or as "masks";
+            `ignore_index` (255) where no image is. "layers": class maps too, for policies that
+            blend images: targets are `mixwell.targets.LayeredMasks`, or in a dict "masks"
+            [S, H, W] and "mask_shares" [S]; in evaluation plain class maps.
         keypoints: how "keypoints" are written; True for plain ones.
         fields: where images and labels are in samples and batches, see `mixwell.samples.Fields`.
         eval_policy: used after `eval()`; needed when the training policy changes sizes.
@@ -316,16 +317,20 @@ class Augment:
             return made
 
         out = Several(tuple(map(pixels, several))) if several else pixels(planned.images)
-        made = self.targets(planned.labels, planned.plan, training=planned.training)
-        return out, self.scene.stacked(made) if stack and self.scene is not None else made
+        how = {"training": planned.training, "stack": bool(stack)}
+        return out, self.targets(planned.labels, planned.plan, **how)
 
-    def targets(self, labels: Any, plan: Plan, *, training: bool = True) -> Any:
+    def targets(
+        self, labels: Any, plan: Plan, *, training: bool = True, stack: bool = False
+    ) -> Any:
         """Labels of the outputs; in evaluation, or without labels, what came in.
 
-        Boxes, masks and keypoints follow the plan in evaluation too.
+        Boxes, masks and keypoints follow the plan in evaluation too. With `stack` class maps of
+        one size are one tensor, as the images are.
         """
         if labels is not None and self.scene is not None:
-            return self.scene.make(labels, plan, training=training)
+            made = self.scene.make(labels, plan, training=training)
+            return self.scene.stacked(made) if stack else made
         if labels is None or not training:
             return labels.label if isinstance(labels, Weighted) else labels
         return make_targets(self.forms, labels, plan, visible=self.shares == "visible")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mixwell._errors import TargetError
+from mixwell.render.images import Picked
 from mixwell.samples import Fields, Several
 from mixwell.targets import Weighted
 
@@ -47,6 +48,8 @@ def class_numbers(labels: Any, count: int) -> np.ndarray | None:
         labels = labels.detach().cpu().numpy()
     if not isinstance(labels, np.ndarray | list | tuple):
         return None
+    if len(labels) and np.ndim(labels[0]):  # class maps, which may differ in size
+        return None
     found = np.asarray(labels)
     whole = found.ndim == 1 and found.dtype.kind in "iu" and len(found) >= count
     return found[:count].astype(np.int64) if whole else None
@@ -60,7 +63,7 @@ def image_sizes(images: Any) -> np.ndarray:
     """
     if isinstance(images, Several):
         return _one_size([image_sizes(each) for each in images.items])
-    if isinstance(images, torch.Tensor) and images.ndim == 4:
+    if isinstance(images, torch.Tensor | Picked) and len(images.shape) == 4:
         return np.tile(np.array(images.shape[-2:], np.int32), (len(images), 1))
     if isinstance(images, np.ndarray) and images.ndim in (3, 4):
         return np.tile(np.array(images.shape[1:3], np.int32), (len(images), 1))

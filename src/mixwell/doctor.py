@@ -16,8 +16,12 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from mixwell.render import BackendInfo
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def diagnose() -> Report:
         python=f"Python {platform.python_version()} on {platform.system()} {platform.machine()}",
         versions=versions,
         devices=devices,
-        backends=_backends() if works else (),
+        backends=_backends(devices) if works else (),
         threads=_threads(),
         hints=tuple(_hints(devices)),
         problems=tuple(problems),
@@ -204,10 +208,20 @@ def _auto(device: str) -> str:
     return choose("auto", device).name
 
 
-def _backends() -> tuple[Backend, ...]:
+def _backends(devices: Iterable[Device]) -> tuple[Backend, ...]:
     from mixwell.render import backends
 
-    return tuple(Backend(b.name, b.devices, b.available, b.reason) for b in backends())
+    here = {device.name.partition(":")[0] for device in devices}
+    return tuple(Backend(b.name, b.devices, *_works(b, here)) for b in backends())
+
+
+def _works(backend: BackendInfo, here: set[str]) -> tuple[bool, str]:
+    """Whether a backend has a device to work on, and why not."""
+    if not backend.available:
+        return False, backend.reason
+    if "any" in backend.devices or here & set(backend.devices):
+        return True, ""
+    return False, f"torch sees no {'/'.join(backend.devices)} device"
 
 
 def _threads() -> dict[str, str]:

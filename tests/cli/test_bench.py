@@ -48,7 +48,7 @@ def test_results_are_printed_and_written(run: Run, measured: list, tmp_path: Pat
     [
         (("--rounds", 0), "--rounds must be at least 1"),
         (("--threads", 0), "--threads must be at least 1"),
-        (("--device", "cuda"), "--device must be cpu"),
+        (("--device", "tpu"), "--device must be cpu or cuda"),
         (("--suite", "fast"), "unknown suite 'fast'; there are"),
         (("--opponents", "me"), "unknown opponent 'me'; there are"),
         (("--suite", "crop", "--images", "absent"), "--images must be a folder"),

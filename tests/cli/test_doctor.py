@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mixwell import doctor
+from mixwell.render import BackendInfo
 from tests.cli.conftest import Run
 
 
@@ -92,3 +93,11 @@ def test_more_threads_than_processors_is_advised_against(monkeypatch: pytest.Mon
     monkeypatch.setattr(doctor, "_processors", lambda: 1)
     monkeypatch.setattr(sys.modules["torch"], "get_num_threads", lambda: 16)
     assert any("OMP_NUM_THREADS=1" in hint for hint in doctor.diagnose().hints)
+
+
+def test_a_backend_needs_its_device() -> None:
+    triton = BackendInfo("triton", ("cuda", "xpu"), True)
+    assert doctor._works(triton, {"cpu"}) == (False, "torch sees no cuda/xpu device")
+    assert doctor._works(triton, {"cpu", "cuda"}) == (True, "")
+    assert doctor._works(BackendInfo("reference", ("any",), True), {"mps"}) == (True, "")
+    assert doctor._works(BackendInfo("numba", ("cpu",), False, "gone"), {"cpu"}) == (False, "gone")

@@ -91,3 +91,10 @@ def test_bad_input_ends_in_one_line(
     ran = run("preview", *(word.format(**places) for word in words))
     assert ran.code == 1
     assert_one_line(ran.err, message)
+
+
+def test_a_sheet_with_boxes_says_what_is_dropped(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "boxes.png"
+    ran = run("preview", "Policy(CenterCrop(24))", "--boxes", "embedded", "-o", out, "--copies", 1)
+    assert ran.code == 0
+    assert f"wrote {out}" in ran.out and "boxes read" in ran.out and "dropped: none" not in ran.out

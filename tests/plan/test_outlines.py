@@ -180,7 +180,9 @@ def test_take_counts_what_is_left_out():
 
 def test_on_rows_repeats_and_renumbers():
     found = Outlines.start(
-        np.array([2, 0, 2]), np.array([[0, 0, 1, 1], [0, 0, 2, 2], [0, 0, 3, 3.0]]), np.full((3, 2), 9)
+        np.array([2, 0, 2]),
+        np.array([[0, 0, 1, 1], [0, 0, 2, 2], [0, 0, 3, 3.0]]),
+        np.full((3, 2), 9),
     )
     again = found.on_rows(np.array([2, 1, 0, 2]))
     assert again.row.tolist() == [0, 0, 2, 3, 3]

@@ -42,13 +42,17 @@ class Case:
         kind: what goes in and comes out; see `docs/benchmarks.md`.
         batch: images in a batch.
         side: px of the output's sides.
-        crop: "resized" for RandomResizedCrop, "padded" for pad by 4 and crop, "" for none.
+        crop: "resized" for RandomResizedCrop, "padded" for pad by 4 and crop, "cut" for a window
+            at a drawn place, "" for none.
         randaug: whether RandAugment(2, 9) belongs to it.
         mixers: what is mixed, by turns from batch to batch.
         images: uint8 [H, W, 3] each; labels are their positions.
         folder: class folders with JPEG files, for kind "folder".
         classes: how many labels there are.
         epoch: batches in the folder.
+        cutout: px of the side of a hidden square, 0 for none.
+        resident: copies of the images in a data set on the device, of which each batch is drawn;
+            1: the batch itself lies there.
     """
 
     suite: str
@@ -56,13 +60,20 @@ class Case:
     kind: Kind
     batch: int
     side: int
-    crop: Literal["resized", "padded", ""] = ""
+    crop: Literal["resized", "padded", "cut", ""] = ""
     randaug: bool = False
     mixers: tuple[str, ...] = ()
     images: Sequence[np.ndarray] = field(default=(), repr=False)
     folder: Path | None = None
     classes: int = MOST_CLASSES
     epoch: int = 1
+    cutout: int = 0
+    resident: int = 1
+
+    @property
+    def cutout_share(self) -> float:
+        """Share of the image's area that is hidden."""
+        return (self.cutout / self.side) ** 2
 
 
 Batches = Callable[[int], Iterator[Batch]]

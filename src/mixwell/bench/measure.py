@@ -35,11 +35,13 @@ class Options:
         rounds: how often every opponent is timed.
         threads: threads or worker processes of the wider condition.
         quick: small batches and single batches in a round: to try things out, not to quote.
+        device: where the batches of suites for a GPU lie, "cpu" to rehearse them.
     """
 
     rounds: int = 7
     threads: int = 2
     quick: bool = False
+    device: str = "cpu"
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -86,7 +88,7 @@ def entries_of(case: Case, opponents: list[Opponent]) -> Iterator[Entry]:
         try:
             ways = opponent.ways(case)
         except FAILURES as error:
-            yield Entry(Row(opponent.name, release, status="failed", reason=_words(error)), [])
+            yield Entry(Row(opponent.name, release, status="failed", reason=words_of(error)), [])
             continue
         if not ways:
             yield Entry(Row(opponent.name, release, status="absent", reason="has none"), [])
@@ -123,7 +125,7 @@ def _check(entry: Entry, case: Case) -> None:
         except Refused as error:
             reason = str(error)
         except FAILURES as error:
-            reason, status = _words(error), "failed"
+            reason, status = words_of(error), "failed"
     if entry.ways and not kept:
         entry.row.status, entry.row.reason = status, reason  # type: ignore[assignment]
     entry.ways = kept
@@ -210,6 +212,7 @@ def _warm_up(runner: Runner, case: Case, options: Options) -> None:
     runner.count = min(max(2, wanted + wanted % 2, least), MOST_BATCHES)
 
 
-def _words(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
+    """An error in one line."""
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[-1]}"[:200]

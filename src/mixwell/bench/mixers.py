@@ -18,6 +18,14 @@ from mixwell.bench.base import Batch, library
 Mixer = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """(float32 [B, 3, H, W], int [B]) -> the same batch mixed, float [B, K]; may work in place."""
 
+Clock = Callable[[Callable[[], object]], float]
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
 
 def mixup_in_place(x: torch.Tensor, y: torch.Tensor, classes: int) -> tuple:
     """One weight for the batch, the reversed batch as partners."""
@@ -42,9 +50,9 @@ def cutmix_in_place(x: torch.Tensor, y: torch.Tensor, classes: int) -> tuple:
 
 
 def _labels(y: torch.Tensor, other: torch.Tensor, lam: float, classes: int) -> torch.Tensor:
-    made = torch.zeros(len(y), classes)
+    made = torch.zeros(len(y), classes, device=y.device)
     made.scatter_(1, y[:, None], lam)
-    return made.scatter_add_(1, other[:, None], torch.full((len(y), 1), 1 - lam))
+    return made.scatter_add_(1, other[:, None], torch.full((len(y), 1), 1 - lam, device=y.device))
 
 
 def torchvision_mixer(kind: str, classes: int) -> Mixer:
@@ -88,25 +96,37 @@ class Turns:
         return Batch(*mixer(batch.x, batch.y))
 
 
-def fastest(kinds: tuple[str, ...], shape: tuple[int, ...], classes: int, tries: int = 3) -> Turns:
+def fastest(
+    kinds: tuple[str, ...],
+    shape: tuple[int, ...],
+    classes: int,
+    tries: int = 3,
+    *,
+    device: torch.device | str = "cpu",
+    clock: Clock = _seconds,
+) -> Turns:
     """Time all mixers on a batch of this shape, with torch's threads as they are set.
+
+    Args:
+        kinds: what they must do.
+        shape: of the batch.
+        classes: how many labels there are.
+        tries: how often each is timed.
+        device: where the batch lies.
+        clock: times work there, in any unit.
 
     Returns:
         The one with the smallest sum of medians over the kinds.
     """
-    labels = torch.arange(shape[0]) % classes
-    batch = torch.randn(shape)
+    labels = torch.arange(shape[0], device=device) % classes
+    batch = torch.randn(shape, device=device)
     sums = {}
     for name, make in makers().items():
-        sums[name] = sum(_median(make(kind, classes), batch, labels, tries) for kind in kinds)
+        mixing = [make(kind, classes) for kind in kinds]
+        sums[name] = sum(_median(mixer, batch, labels, tries, clock) for mixer in mixing)
     best = min(sums, key=lambda name: sums[name])
     return Turns(best, [makers()[best](kind, classes) for kind in kinds])
 
 
-def _median(mixer: Mixer, x: torch.Tensor, y: torch.Tensor, tries: int) -> float:
-    seen = []
-    for _ in range(tries + 1):
-        start = time.perf_counter()
-        mixer(x, y)
-        seen.append(time.perf_counter() - start)
-    return float(np.median(seen[1:]))
+def _median(mixer: Mixer, x: torch.Tensor, y: torch.Tensor, tries: int, clock: Clock) -> float:
+    return float(np.median([clock(lambda: mixer(x, y)) for _ in range(tries + 1)][1:]))

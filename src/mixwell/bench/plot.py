@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 from mixwell.bench.result import OURS, CaseResult, Report, Row
@@ -11,6 +12,12 @@ _INK, _FAINT, _RULE = "#333333", "#737373", "#dedede"
 _OURS, _OTHERS = "#0072b2", "#b9bec6"
 _MOST = 24
 """Cases in one picture; the rest is in the tables."""
+
+_PICTURES: dict[str, Callable[[CaseResult], int]] = {
+    "ms/image": lambda case: 1,
+    "ms/batch": lambda case: case.batch,
+}
+"""Images behind a time, by unit."""
 
 
 def plot(report: Report) -> bytes:
@@ -29,7 +36,7 @@ def plot(report: Report) -> bytes:
         raise ImportError(
             "The plot needs matplotlib, which is not installed. Run `pip install 'mixwell[train]'`."
         ) from None
-    cases = [c for c in report.cases if c.unit == "ms/image" and c.conditions][:_MOST]
+    cases = [c for c in report.cases if c.unit in _PICTURES and c.conditions][:_MOST]
     sizes = [max(1, len(_timed(case))) for case in cases] or [1]
     figure = Figure(figsize=(8.6, 0.9 + sum(0.3 * n + 0.62 for n in sizes)), dpi=150)
     FigureCanvasAgg(figure)
@@ -54,8 +61,9 @@ def _draw(axes: Any, case: CaseResult) -> None:
     for y, row in enumerate(rows):
         times = row.at(threads, mixing)
         assert times is not None
-        low, high = (1e3 / v for v in times.quartiles)
-        rate = 1e3 / times.median
+        images = 1e3 * _PICTURES[case.unit](case)
+        low, high = (images / v for v in times.quartiles)
+        rate = images / times.median
         axes.barh(y, rate, color=_OURS if row.opponent == OURS else _OTHERS, height=0.62)
         axes.plot((low, high), (y, y), color=_INK, linewidth=1.4)
         ratio = case.ratio(row, threads, mixing)
@@ -78,13 +86,15 @@ def _draw(axes: Any, case: CaseResult) -> None:
 def _title(case: CaseResult, threads: int, mixing: bool | None) -> str:
     name = case.suite if case.name == case.suite else f"{case.suite}: {case.name}"
     width = "1 thread" if threads == 1 else f"{threads} threads or workers"
+    width = width if threads else "batches on the device"
     how = {None: "", True: ", with mixing", False: ", without mixing"}[mixing]
-    return f"{name}: images a second, {width}{how}"
+    rehearsal = " (a rehearsal on the CPU)" if "rehearsal" in case.facts else ""
+    return f"{name}: images a second, {width}{how}{rehearsal}"
 
 
 def _dress(axes: Any, title: str) -> None:
     axes.set_title(title, loc="left", color=_INK, fontsize=9.5)
-    axes.margins(x=0.25)
+    axes.margins(x=0.4)
     axes.set_xlim(left=0)
     axes.grid(axis="x", color=_RULE, linewidth=0.7)
     axes.set_axisbelow(True)

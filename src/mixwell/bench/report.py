@@ -24,14 +24,23 @@ def markdown(report: Report) -> str:
 def _head(report: Report) -> str:
     machine, options = report.machine, report.options
     versions = ", ".join(f"{name} {v}" for name, v in machine["versions"].items())
+    gpu = _gpu(machine.get("gpu"))
     quick = " **Quick run: small batches, not to be quoted.**" if options["quick"] else ""
     return (
         f"# mixwell bench\n\n{machine['cpu']}, {machine['cores']} cores, {machine['system']}, "
         f"Python {machine['python']}; {machine['date']}, commit {machine['commit'] or 'unknown'}; "
-        f"load before: {machine['load']}.\n\n{versions}.\n\nImages: {report.inputs}. "
+        f"load before: {machine['load']}.\n\n{gpu}{versions}.\n\nImages: {report.inputs}. "
         f"{options['rounds']} rounds, all in turn; medians, quartiles in brackets. "
         f"× is how many times longer than mixwell: the median of the rounds' ratios.{quick}\n"
     )
+
+
+def _gpu(about: dict[str, Any] | None) -> str:
+    """The device's line, "" where none was measured."""
+    if about is None:
+        return ""
+    more = [f"{name} {value}" for name, value in about.items() if name != "name" and value]
+    return f"Device: {about['name']}; {', '.join(more)}.\n\n"
 
 
 def _case(case: CaseResult) -> str:
@@ -46,7 +55,7 @@ def _case(case: CaseResult) -> str:
 
 
 def _condition(threads: int, mixing: bool | None) -> str:
-    width = "1 thread" if threads == 1 else f"{threads} threads"
+    width = "1 thread" if threads == 1 else f"{threads} threads" if threads else "on the device"
     return width if mixing is None else f"{width}, {'mixed' if mixing else 'no mixing'}"
 
 
@@ -91,8 +100,20 @@ def _extra_heads(case: CaseResult) -> list[str]:
     return [_extra_words(name) for name in names]
 
 
+_DEVICE_WORDS = {
+    "sampling_us": "sampling, µs",
+    "upload_us": "lowering and upload, µs",
+    "kernels_us": "kernels, µs",
+    "graph_us": "kernels as a graph, µs",
+    "share_of_floor": "share of the copy floor",
+    "share_of_floor_kernels": "the same, kernels alone",
+}
+
+
 def _extra_words(name: str) -> str:
     words, _, threads = name.rpartition("_")
+    if not threads.isdigit():
+        return _DEVICE_WORDS.get(name, name)
     said = {"gb_s": "GB/s", "share_of_copy": "share of copy"}.get(words, words)
     return f"{said}, {threads} thr."
 

@@ -22,7 +22,7 @@ class Times:
     """Raw times of one row under one condition.
 
     Attributes:
-        threads: threads or worker processes.
+        threads: threads or worker processes; 0 where a device does the work.
         mixing: with or without mixing; None where a case has no such choice.
         values: one for each round, in the row's unit.
         settings: the configuration that was fastest here.
@@ -81,7 +81,7 @@ class CaseResult:
     Attributes:
         suite: the suite's name.
         name: the case's name.
-        unit: "ms/image" or "s".
+        unit: "ms/image", "ms/batch" or "s".
         batch: images in a batch.
         rows: ours first.
         facts: what was measured beside, such as the copy bandwidth.

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from mixwell.bench.gpu.device import describe_device, device_named
 from mixwell.bench.machine import describe, version
 from mixwell.bench.measure import Options, Say
 from mixwell.bench.opponents import NAMES, opponent
@@ -21,12 +22,15 @@ from mixwell.bench.suites import SUITES, Context
 DEFAULT = ("randaug", "crop", "cifar", "mix")
 """Suites that run when none is named."""
 
+DEVICE_DEFAULT = ("gpu-randaug", "gpu-crop", "gpu-cifar")
+"""The same with a GPU."""
+
 EVERYBODY = (*NAMES, "torch")
 """All names that --opponents takes; "torch" takes part in the suite `mix` alone."""
 
 
 def run(
-    suites: Sequence[str] = DEFAULT,
+    suites: Sequence[str] = (),
     options: Options | None = None,
     *,
     opponents: Sequence[str] = (),
@@ -37,7 +41,7 @@ def run(
     """Measure.
 
     Args:
-        suites: names from `SUITES`; "all" for all.
+        suites: names from `SUITES`; "all" for all of the device; empty for the usual ones.
         options: rounds and threads.
         opponents: names from `NAMES`, mixwell always among them; empty for all.
         images: a folder of photographs; None for scikit-learn's two.
@@ -45,18 +49,22 @@ def run(
         done: given the report so far after each suite.
 
     Raises:
-        ValueError: a name is unknown.
+        ValueError: a name is unknown, the device is not there, or a suite is not for it.
         DataError: the folder holds no images.
         ImportError: scikit-learn is needed and not installed.
     """
     options = options or Options()
-    names = list(SUITES) if "all" in suites else list(dict.fromkeys(suites))
+    device = device_named(options.device)
+    names = _chosen(suites, on_gpu=device.type != "cpu")
     _known("suite", names, SUITES)
     _known("opponent", opponents, EVERYBODY)
     wanted = ("mixwell", *opponents) if opponents else ()
     inputs = f"the photographs in {images.name}" if images else "scikit-learn's two photographs"
+    machine = describe()
+    if any(SUITES[name].gpu for name in names):
+        machine["gpu"] = describe_device(device)
     report = Report(
-        describe(), {"suites": names, **asdict(options)}, f"{inputs} and parts of them", []
+        machine, {"suites": names, **asdict(options)}, f"{inputs} and parts of them", []
     )
     # Opponents' warnings say nothing about the figures; recorded, since DALI insists on its own.
     with (
@@ -70,6 +78,20 @@ def run(
             report.cases += suite.run(suite, context)
             done(report)
     return report
+
+
+def _chosen(suites: Sequence[str], *, on_gpu: bool) -> list[str]:
+    """Names of suites; those of a GPU can be rehearsed on the CPU, not the other way round."""
+    if "all" in suites:
+        return [name for name, suite in SUITES.items() if suite.gpu == on_gpu]
+    names = list(dict.fromkeys(suites)) or list(DEVICE_DEFAULT if on_gpu else DEFAULT)
+    wrong = [name for name in names if on_gpu and name in SUITES and not SUITES[name].gpu]
+    if wrong:
+        raise ValueError(
+            f"suite {wrong[0]!r} measures the CPU; leave out --device, or name one of "
+            f"{', '.join(DEVICE_DEFAULT)}."
+        )
+    return names
 
 
 def _known(what: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -16,6 +16,7 @@ from mixwell.bench.result import CaseResult
 
 BOTH = ("mixup", "cutmix")
 LOADERS = ("mixwell", "torchvision", "timm", "albumentations", "dali")
+DEVICE = ("mixwell", "torchvision", "kornia", "dali")
 BATCHED = ("mixwell", "torchvision", "timm", "albumentations", "kornia")
 
 
@@ -51,12 +52,14 @@ class Suite:
         what: one line about it.
         opponents: who can take part.
         run: does it.
+        gpu: whether its batches lie on a device; on the CPU it can be rehearsed.
     """
 
     name: str
     what: str
     opponents: tuple[str, ...]
     run: Callable[[Suite, Context], list[CaseResult]]
+    gpu: bool = False
 
 
 def _decoded(suite: Suite, context: Context) -> list[CaseResult]:
@@ -118,6 +121,14 @@ def _mix(suite: Suite, context: Context) -> list[CaseResult]:
     return list(stacks.run(suite.name, context.images, names, context.options, context.say))
 
 
+def _on_device(suite: Suite, context: Context) -> list[CaseResult]:
+    from mixwell.bench.gpu.device import device_named
+    from mixwell.bench.gpu.suites import run
+
+    names, device = context.who(suite.opponents), device_named(context.options.device)
+    return [run(suite.name, names, context.images, device, context.options, context.say)]
+
+
 def _startup(suite: Suite, context: Context) -> list[CaseResult]:
     names = context.who(suite.opponents)
     return [startup.run(names, context.options, context.scratch, context.say)]
@@ -140,5 +151,20 @@ SUITES = {
         Suite("jpeg", "a folder of JPEG files → the first suite's batch", LOADERS, _folder),
         Suite("photos", "the same from files of 2.8 megapixels, upscaled", LOADERS, _folder),
         Suite("startup", "import and first batch in a fresh process", startup.OPPONENTS, _startup),
+        Suite(
+            "gpu-randaug",
+            "256 px on the device → RandomResizedCrop 224, flip, RandAugment(2, 9), MixUp/CutMix",
+            DEVICE,
+            _on_device,
+            gpu=True,
+        ),
+        Suite("gpu-crop", "the same with a plain crop alone", DEVICE, _on_device, gpu=True),
+        Suite(
+            "gpu-cifar",
+            "1024 of a data set on the device: pad-crop, flip, cutout, CutMix",
+            DEVICE,
+            _on_device,
+            gpu=True,
+        ),
     )
 }

@@ -33,6 +33,21 @@ app.command(
     name="preview",
     help="Draw what a policy makes of your images; check its labels on pixels.",
 )
+app.command(
+    "mixwell.cli.stylize:stylize",
+    name="stylize",
+    help="Paint one picture in the colours and strokes of another.",
+)
+app.command(
+    "mixwell.cli.kaggle:app",
+    name="kaggle",
+    help="From a competition's files to a submission.",
+)
+app.command(
+    "mixwell.cli.predict:predict",
+    name="predict",
+    help="Find objects on images with a detector that `mixwell train detect` trained.",
+)
 app.command("mixwell.cli.policies:app", name="policies", help="List the ready-made policies.")
 app.command(
     "mixwell.cli.bench:bench",

@@ -21,6 +21,13 @@ _SPECIAL = {
         'presets\' names, TOML files, or code such as "Policy(CutMix())"; with spaces or commas '
         "between them.",
     ),
+    "weights": Special(
+        list[str],
+        (),
+        "initial weights to compare: none (from scratch), DEFAULT or another name that torchvision "
+        "or timm gives to weights of the model, or a file, such as keras=weights.npz; with spaces "
+        "or commas between them.",
+    ),
     "seeds": Special(
         list[str],
         tuple(map(str, CompareConfig.seeds)),
@@ -48,6 +55,7 @@ def compare(*, options: Annotated[Options, Parameter(name="*")] = _DEFAULTS) -> 
         data=data,
         data_dir=data_dir,
         policies=tuple(split_commas(options.policies)),
+        weights=tuple(split_commas(options.weights)),
         seeds=parse_seeds(options.seeds),
         grid=parse_grid(options.grid),
     )

@@ -9,16 +9,26 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, get_type_hints
 
 from cyclopts import Group, Parameter
 from docstring_parser import parse
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Data": ("data", "data_dir", "download", "train_fraction", "image_size"),
-    "Policy": ("policy", "policies", "grid", "baseline"),
-    "Model": ("model", "ema", "tta"),
+    "Data": (
+        *("data", "data_dir", "download", "train_fraction", "val_fraction", "images"),
+        *("image_size",),
+    ),
+    "Policy": ("policy", "policies", "grid", "baseline", "mixing_loss", "mixing_off"),
+    "Picture": ("size", "scales", "style_scale", "start", "steps"),
+    "Losses": ("content_weight", "style_weight", "tv_weight"),
+    "Model": (
+        *("network", "content_layers", "style_layers"),
+        *("model", "weights", "backbone_weights", "backbone_style", "trainable_layers"),
+        *("freeze_norm", "whiten", "ema", "tta"),
+    ),
+    "Fine-tuning": ("head_lr", "stage_decay", "unfreeze", "norms"),
     "Training": (
         "epochs",
         "batch_size",
@@ -27,6 +37,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "lr",
         "momentum",
         "weight_decay",
+        "bias_lr",
+        "clip_norm",
+        "decay",
         "decay_all",
         "loss",
         "smoothing",
@@ -34,12 +47,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "seeds",
     ),
     "Machine": (
+        "device",
         "precision",
         "channels_last",
         "devices",
         "num_nodes",
         "num_workers",
         "threads",
+        "memory_gib",
     ),
 }
 REST = "Output"
@@ -59,12 +74,18 @@ DATA = Special(
 )
 
 
-def options_of(config: type, special: Mapping[str, Special] = types.MappingProxyType({})) -> Any:
+def options_of(
+    config: type,
+    special: Mapping[str, Special] = types.MappingProxyType({}),
+    *,
+    omit: Collection[str] = (),
+) -> Any:
     """A dataclass with the config's fields, annotated for the command line.
 
     Args:
         config: a dataclass with an "Args:" section in its docstring, or its bases'.
         special: fields that the command line takes in another form.
+        omit: fields that it does not take.
 
     Returns:
         A keyword-only frozen dataclass.
@@ -72,6 +93,8 @@ def options_of(config: type, special: Mapping[str, Special] = types.MappingProxy
     hints, helps = get_type_hints(config), _helps(config)
     made = []
     for field in dataclasses.fields(config):
+        if field.name in omit:
+            continue
         usual = Special(hints[field.name], _default(field), helps.get(field.name, ""))
         kind, default, text = dataclasses.astuple(special.get(field.name, usual))
         about = Parameter(
@@ -79,7 +102,7 @@ def options_of(config: type, special: Mapping[str, Special] = types.MappingProxy
             group=_group(field.name),
             show_default=_words(default),
             consume_multiple=kind == list[str],
-            negative=None if default is True else "",
+            negative=None if default is True or kind == bool | None else "",
         )
         made.append((field.name, Annotated[kind, about], dataclasses.field(default=default)))
     # cyclopts takes a class for one of Python's own by its module, which else were "types".

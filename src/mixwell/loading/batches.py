@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 
 from mixwell._errors import DataError
 from mixwell._rng import Keys
@@ -45,16 +46,21 @@ class Made(NamedTuple):
         batch: what the user gets; None if every sample was skipped.
         rows: samples that the sampler gave.
         skipped: those that are not in it, and partners that could not serve.
+        ready: when its images are there, if a stream of their own makes them.
     """
 
     batch: Any
     rows: int
     skipped: tuple[Skipped, ...] = ()
+    ready: torch.cuda.Event | None = None
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the Loader was asked for, beside the Augment's options; see `Loader`."""
+    """What the Loader was asked for, beside the Augment's options; see `Loader`.
+
+    `stream` is where threads render a data set that lies on a GPU.
+    """
 
     decode: Literal["scaled", "full"] = "scaled"
     mode: Mode = "RGB"
@@ -62,6 +68,7 @@ class Options:
     on_error: Literal["raise", "skip"] = "raise"
     output: Literal["torch", "numpy"] = "torch"
     pinned: bool = False
+    stream: torch.cuda.Stream | None = None
     errors: tuple[type[BaseException], ...] = field(default=(DataError, OSError, SyntaxError))
 
 
@@ -106,13 +113,17 @@ class Maker:
         images = source.images_of(rows)
         labels = source.labels_of(rows, numpy=numpy, apart=self.augment.scene is not None)
         planned = self.augment.prepare(
-            as_array(images) if numpy else images,
+            as_array(images) if numpy and not source.resident else images,
             labels,
             keys=keys,
             partners=partners if partners.shape[1] else None,
             stack=self.stack,
         )
-        return self._made(self.augment.finish(planned), len(keys))
+        if self.options.stream is None:
+            return self._made(self.augment.finish(planned), len(keys))
+        with torch.cuda.stream(self.options.stream):
+            made = self._made(self.augment.finish(planned), len(keys))
+            return made._replace(ready=self.options.stream.record_event())
 
     # Files
 
@@ -137,7 +148,8 @@ class Maker:
                 break
         images = work.finished(done, self.augment)
         images = arrays_of(images) if self.options.output == "numpy" else images
-        targets = self.augment.targets(labels, plan, training=self.augment.training)
+        how = {"training": self.augment.training, "stack": bool(self.stack)}
+        targets = self.augment.targets(labels, plan, **how)
         return self._made((images, targets), len(keys), _skipped(files))
 
     def _read_files(self, source: Files, rows: np.ndarray) -> list[File]:

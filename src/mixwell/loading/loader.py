@@ -8,7 +8,7 @@ import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 
@@ -19,10 +19,12 @@ from mixwell.keyed import EpochSampler, KeyedSampler
 from mixwell.loading.batches import Maker, Options, Skipped
 from mixwell.loading.flow import Flow
 from mixwell.loading.output import Sender
-from mixwell.loading.sources import Samples, source_of
+from mixwell.loading.sources import Arrays, Samples, Source, source_of
 from mixwell.policy.policy import Policy
 
 _DEFAULT: Any = object()
+RESIDENT_BYTES = 4 << 30
+"""The largest data set that moves to a GPU without being asked to."""
 _CHOICES = {
     "decode": ("scaled", "full"),
     "mode": tuple(CHANNELS),
@@ -64,6 +66,9 @@ class Loader:
             one.
         device: where batches go; a CUDA device gets them from page-locked memory, on a stream of
             its own.
+        resident: render arrays where they lie, none copied together first; on a CUDA device the
+            whole data set is moved there, once, and threads render batches on a stream of their
+            own. None: where `device` is one and the images are bytes, at most 4 GiB of them.
         rank: of this process; it takes every world_size-th sample of the global order.
         world_size: number of processes.
         sampler: another order, such as `RepeatedAugmentation(...)`; then leave out shuffle,
@@ -98,6 +103,7 @@ class Loader:
         epochs: int = 1,
         prefetch: int = 2,
         device: torch.device | str | None = None,
+        resident: bool | None = None,
         rank: int = 0,
         world_size: int = 1,
         sampler: EpochSampler | None = None,
@@ -128,7 +134,11 @@ class Loader:
         self.sampler = sampler
         limit = default_max_pixels() if max_pixels is _DEFAULT else max_pixels
         pinned = self.device is not None and self.device.type == "cuda"
-        chosen = Options(decode, mode, limit, on_error, output, pinned)
+        stream = None
+        if _stays(resident, self._source, self.device, output):
+            self._source = cast(Arrays, self._source).on(self.device)
+            stream = torch.cuda.Stream(self.device) if pinned else None
+        chosen = Options(decode, mode, limit, on_error, output, pinned, stream)
         self._maker = Maker(self._source, self.augment, chosen)
         self.skipped: list[Skipped] = []
         self._under_way: dict[str, int] | None = None
@@ -154,7 +164,7 @@ class Loader:
                 state["position"] += made.rows
                 skipped += made.skipped
                 if made.batch is not None:
-                    yield made.batch if send is None else send(made.batch)
+                    yield made.batch if send is None else send(made.batch, made.ready)
                 del made  # while the next is awaited, no batch is held here
         if self._under_way is state:
             self._under_way = None
@@ -250,6 +260,17 @@ def _device(device: torch.device | str | None, output: str) -> torch.device | No
     if not torch.cuda.is_available():
         raise _wrong(f"device {found} needs CUDA, which torch does not find here")
     return found
+
+
+def _stays(resident: bool | None, source: Source, device: torch.device | None, output: str) -> bool:
+    """Whether images are rendered where they lie."""
+    if resident is None:
+        if not isinstance(source, Arrays) or source.images.dtype != torch.uint8:
+            return False
+        return device is not None and source.images.nbytes <= RESIDENT_BYTES
+    if resident and (not isinstance(source, Arrays) or output == "numpy"):
+        raise _wrong("resident=True needs a data set of arrays and output='torch'")
+    return resident
 
 
 def _tell(skipped: list[Skipped], epoch: int) -> None:

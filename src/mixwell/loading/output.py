@@ -66,7 +66,7 @@ def put_on(batch: Any, *, numpy: bool, pinned: bool) -> Any:
 
 
 def _pinned(leaf: Any) -> Any:
-    return leaf.pin_memory() if isinstance(leaf, torch.Tensor) else leaf
+    return leaf.pin_memory() if isinstance(leaf, torch.Tensor) and leaf.is_cpu else leaf
 
 
 def mapped(batch: Any, change: Callable[[Any], Any]) -> Any:
@@ -98,12 +98,19 @@ class Sender:
         self.device = device
         self.stream = torch.cuda.Stream(device)
 
-    def __call__(self, batch: Any) -> Any:
-        """The same batch on the device, safe to use on the current stream."""
+    def __call__(self, batch: Any, ready: torch.cuda.Event | None = None) -> Any:
+        """The same batch on the device, safe to use on the current stream.
+
+        Args:
+            batch: what was made; parts that are on the device already stay.
+            ready: when they are, if another stream makes them.
+        """
         with torch.cuda.stream(self.stream):
             there = mapped(batch, self._copied)
         current = torch.cuda.current_stream(self.device)
         current.wait_stream(self.stream)
+        if ready is not None:
+            current.wait_event(ready)
 
         def known(leaf: Any) -> Any:
             if isinstance(leaf, torch.Tensor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch.utils.data import Subset, TensorDataset
 from mixwell._errors import DataError
 from mixwell.collate import as_labels
 from mixwell.decode import Header, read_header
+from mixwell.render.images import Picked
 
 
 class File:
@@ -89,19 +90,28 @@ class Arrays:
         images: a tensor [N, C, H, W], perhaps a view of other memory.
         labels: an array [N, ...], a list of dicts, or None.
         rows: int64 [M], which of them are the data set's samples; None: all.
+        resident: whether the renderer reads them where they lie.
     """
 
     images: torch.Tensor
     labels: np.ndarray | list[Any] | None
     rows: np.ndarray | None = None
+    resident: bool = False
 
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.images) if self.rows is None else len(self.rows)
 
-    def images_of(self, rows: np.ndarray) -> torch.Tensor:
+    def on(self, device: torch.device | None) -> Arrays:
+        """The same samples, all their images on a device, to be rendered from there."""
+        images = self.images if device is None else self.images.to(device)
+        return replace(self, images=images, resident=True)
+
+    def images_of(self, rows: np.ndarray) -> torch.Tensor | Picked:
         """Some images, [n, C, H, W]."""
         at = rows if self.rows is None else self.rows[rows]
+        if self.resident:
+            return Picked(self.images, at)
         if self.images.is_contiguous():
             return self.images.index_select(0, torch.from_numpy(at))
         last = self.images.movedim(1, -1)  # as it lies in memory, so that rows are copied whole
@@ -116,7 +126,7 @@ class Arrays:
 
     def taken(self, rows: np.ndarray) -> Arrays:
         """Some of the samples."""
-        return Arrays(self.images, self.labels, rows if self.rows is None else self.rows[rows])
+        return replace(self, rows=rows if self.rows is None else self.rows[rows])
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,8 @@ from mixwell.plan.steps import MASK_ONE, WEIGHT_ONE, Mix, MixMode
 
 HALF = MASK_ONE // 2
 """Through a mask, pixels count as visible from here on."""
+SLIVER_PX = 0.5
+"""What is thinner is not seen in pixels, and no box reaches out for it."""
 SAME_PX = 1e-6
 """Copies of a thing that lie so close to each other are one."""
 
@@ -73,11 +75,29 @@ def mixed(
         found, area[rows], mean[rows] = _through(uncovered.take(rows), mix, b[rows], s[rows], own)
         found = replace(found, seen=found.seen & drawn.seen[rows])
         drawn = drawn.put(rows, found)
-    return _kept(drawn, area, mean, before, min_visibility)
+    looks = None if stencils is None else _looks(stencils, item, behind | mix.masked[b, s])
+    return _kept(drawn, area, mean, before, min_visibility, looks)
+
+
+def _looks(stencils: Sequence[np.ndarray], item: np.ndarray, cut: np.ndarray) -> np.ndarray:
+    """int64 [M]: equal where outlines have the same pixels and nothing (`cut`, bool [M]) of them
+    may be hidden."""
+    known: dict[tuple, int] = {}
+    found = np.arange(len(item), dtype=np.int64) + len(stencils)
+    for place, i in enumerate(item.tolist()):
+        if not cut[place]:
+            stencil = stencils[i]
+            found[place] = known.setdefault((stencil.shape, stencil.tobytes()), i)
+    return found
 
 
 def _kept(
-    drawn: Outlines, area: np.ndarray, mean: np.ndarray, before: np.ndarray, least: float
+    drawn: Outlines,
+    area: np.ndarray,
+    mean: np.ndarray,
+    before: np.ndarray,
+    least: float,
+    looks: np.ndarray | None,
 ) -> Outlines:
     """Weights are set, and what is hardly visible is dropped.
 
@@ -94,8 +114,9 @@ def _kept(
         "weight 0": int((own & (area > 0) & (drawn.weight <= 0)).sum()),
         "min_visibility": int(((area > 0) & (drawn.weight > 0) & (share < least)).sum()),
     }
-    kept = drawn.take((area > 0) & (share >= least) & (drawn.weight > 0))
-    return _merged(replace(kept, lost=drawn.lost + Counter(lost)))
+    stays = (area > 0) & (share >= least) & (drawn.weight > 0)
+    kept = replace(drawn.take(stays), lost=drawn.lost + Counter(lost))
+    return _merged(kept, np.zeros(len(kept)) if looks is None else looks[stays])
 
 
 def _drawn(outlines: Outlines, mix: Mix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -136,8 +157,8 @@ def _behind(
     upright = drawn.upright
     some = np.flatnonzero(upright)
     area[some], extent[some] = _upright_seen(drawn.xyxy()[some], seen[some], ys[some], xs[some])
-    for row in np.flatnonzero(~upright).tolist():
-        area[row], extent[row] = _tilted_seen(drawn.points[row], seen[row], ys[row], xs[row])
+    some = np.flatnonzero(~upright)
+    area[some], extent[some] = _tilted_seen(drawn.points[some], seen[some], ys[some], xs[some])
     points = polygons.within(drawn.points, extent, upright)
     inside = [
         (lines[:, None, :-1] <= drawn.marks[..., axis, None])
@@ -157,6 +178,7 @@ def _upright_seen(
     width, height = np.maximum(high_x - low_x, 0), np.maximum(high_y - low_y, 0)
     visible = seen & (height > 0)[:, :, None] & (width > 0)[:, None, :]
     area = (visible * height[:, :, None] * width[:, None, :]).sum(axis=(1, 2))
+    visible = _without_slivers(visible, height, width)
     columns, lines = visible.any(axis=1), visible.any(axis=2)
     extent = [
         np.where(columns, low_x, np.inf).min(axis=1),
@@ -167,19 +189,37 @@ def _upright_seen(
     return area, np.where(area[:, None] > 0, np.stack(extent, axis=1), 0.0)
 
 
+def _without_slivers(visible: np.ndarray, height: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """bool [M, F, E]: visible cells without those that are thinner than half a pixel and stand
+    alone, which no pixel shows; all of them, if there are no others."""
+    thin = height[:, :, None] < SLIVER_PX, width[:, None, :] < SLIVER_PX
+    kept = visible.copy()
+    for axis, narrow in enumerate(thin, start=1):
+        room = np.pad(visible, [(0, 0)] + [(int(a == axis),) * 2 for a in (1, 2)])
+        count = visible.shape[axis]
+        beside = room.take(np.arange(count), axis) | room.take(np.arange(2, count + 2), axis)
+        kept &= ~narrow | beside
+    return np.where(kept.any(axis=(1, 2), keepdims=True), kept, visible)
+
+
 def _tilted_seen(
     points: np.ndarray, seen: np.ndarray, ys: np.ndarray, xs: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Visible area of one polygon [V, 2], and the box around it."""
-    f, e = np.nonzero(seen)
-    cell = np.stack([xs[e], ys[f], xs[e + 1], ys[f + 1]], axis=1)
-    each = np.repeat(points[None], len(cell), axis=0)
-    parts = polygons.within(each, cell, np.zeros(len(cell), bool))
+) -> tuple[np.ndarray, np.ndarray]:
+    """Visible area [M] of polygons [M, V, 2], and the boxes around it: in parts, one a cell."""
+    box = polygons.extents(points)
+    meets = seen & ((xs[:, :-1] < box[:, 2:3]) & (xs[:, 1:] > box[:, :1]))[:, None, :]
+    meets &= ((ys[:, :-1] < box[:, 3:]) & (ys[:, 1:] > box[:, 1:2]))[:, :, None]
+    row, f, e = np.nonzero(meets)
+    cell = np.stack([xs[row, e], ys[row, f], xs[row, e + 1], ys[row, f + 1]], axis=1)
+    parts = polygons.within(points[row], cell, np.zeros(len(row), bool))
     found = polygons.areas(parts)
-    if not (found > 0).any():
-        return 0.0, np.zeros(4)
-    box = polygons.extents(parts[found > 0])
-    return float(found.sum()), np.concatenate([box[:, :2].min(axis=0), box[:, 2:].max(axis=0)])
+    row, parts, found = row[found > 0], parts[found > 0], found[found > 0]
+    area = np.bincount(row, found, minlength=len(points))
+    extent = np.tile([np.inf, np.inf, -np.inf, -np.inf], (len(points), 1))
+    around = polygons.extents(parts)
+    np.minimum.at(extent[:, :2], row, around[:, :2])
+    np.maximum.at(extent[:, 2:], row, around[:, 2:])
+    return area, np.where(area[:, None] > 0, extent, 0.0)
 
 
 def _through(
@@ -254,15 +294,15 @@ def pixels_in(points: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, t
     return left | right, (int(x0), int(y0))
 
 
-def _merged(drawn: Outlines) -> Outlines:
-    """Copies of one thing in one place are one; their weights add up (AugMix shows an image
-    several times)."""
+def _merged(drawn: Outlines, looks: np.ndarray) -> Outlines:
+    """Copies of one thing in one place, which look alike, are one; their weights add up (AugMix
+    shows an image several times)."""
     pair = np.stack([drawn.row, drawn.origin], axis=1)
     if len(np.unique(pair, axis=0)) == len(pair):
         return drawn
     place = np.rint(drawn.xyxy() / SAME_PX)
     _, first, group = np.unique(
-        np.concatenate([pair, place], axis=1), axis=0, return_index=True, return_inverse=True
+        np.column_stack([pair, place, looks]), axis=0, return_index=True, return_inverse=True
     )
     weight = np.bincount(group.reshape(-1), drawn.weight)
     order = np.argsort(first)

@@ -20,14 +20,19 @@ def of_boxes(xyxy: np.ndarray) -> np.ndarray:
 
 def extents(points: np.ndarray) -> np.ndarray:
     """float64 [M, 4]: each polygon's enclosing xyxy."""
-    return np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
+    low, high = points[:, 0].copy(), points[:, 0].copy()
+    for k in range(1, points.shape[1]):  # many polygons of few points: faster than a reduction
+        np.minimum(low, points[:, k], out=low)
+        np.maximum(high, points[:, k], out=high)
+    return np.concatenate([low, high], axis=1)
 
 
 def areas(points: np.ndarray) -> np.ndarray:
     """float64 [M]: areas in px, whatever the direction; by the shoelace formula."""
-    moved = points - points[:, :1]  # far from the origin, products would lose digits
-    x, y = moved[..., 0], moved[..., 1]
-    twice = (x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)
+    x, y = (points - points[:, :1]).T  # far from the origin, products would lose digits
+    twice = np.zeros(len(points))
+    for k in range(1, points.shape[1] - 1):  # edges at the first point, now the origin, add nothing
+        twice += x[k] * y[k + 1] - x[k + 1] * y[k]
     return 0.5 * np.abs(twice)
 
 
@@ -105,7 +110,9 @@ def within(points: np.ndarray, xyxy: np.ndarray, upright: np.ndarray) -> np.ndar
         upright: bool [M], polygons that are rectangles along the axes (or a point).
     """
     low, high = xyxy[:, None, :2], xyxy[:, None, 2:]
-    outside = ((points < low) | (points > high)).any(axis=(1, 2))
+    box = extents(points)
+    beyond = np.concatenate([box[:, :2] < xyxy[:, :2], box[:, 2:] > xyxy[:, 2:]], axis=1)
+    outside = beyond[:, 0] | beyond[:, 1] | beyond[:, 2] | beyond[:, 3]
     if not outside.any():
         return points
     held = np.where(upright[:, None, None], np.clip(points, low, high), points)

@@ -338,7 +338,7 @@ class RandomPhotometricDistort(EditOp):
 
     Contrast stands before or behind saturation and hue, with equal chance.
 
-    Channels are not permuted, as in SSD and torchvision they may be.
+    Differs from SSD and torchvision: channels are not permuted by chance.
 
     Args:
         brightness: factor range.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,10 @@ class Cells:
     def path(self, candidate: Candidate, seed: int, suffix: str) -> Path:
         """Where a cell's file is; the digest tells apart policies whose names look alike."""
         slug = "".join(c if c.isalnum() or c in "+-" else "_" for c in candidate.name)[:60]
-        return self.folder / f"{slug}-{candidate.policy.digest()[:8]}-seed{seed}{suffix}"
+        digest = candidate.policy.digest()[:8]
+        if candidate.weights:
+            digest += "-" + hashlib.blake2b(candidate.weights.encode(), digest_size=4).hexdigest()
+        return self.folder / f"{slug}-{digest}-seed{seed}{suffix}"
 
     def load(self, candidate: Candidate, seed: int, config: TrainConfig) -> dict | None:
         """A cell finished before with these settings, or None."""
@@ -58,7 +62,17 @@ class Cells:
         self.path(candidate, seed, ".pt").unlink(missing_ok=True)
 
 
-_NOT_TRAINING = {"policies", "seeds", "grid", "baseline", "out", "resume", "overwrite", "quiet"}
+_NOT_TRAINING = {
+    "policies",
+    "seeds",
+    "grid",
+    "baseline",
+    "weights",
+    "out",
+    "resume",
+    "overwrite",
+    "quiet",
+}
 _FREE = {"data_dir", "download", "num_workers", "threads", "devices", "num_nodes"}
 
 

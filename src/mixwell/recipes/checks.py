@@ -9,6 +9,7 @@ from torch.utils.data import Subset
 import mixwell as mw
 from mixwell.recipes.config import TrainConfig, sensible_model
 from mixwell.recipes.data import ArraySet, DataError, TrainTest
+from mixwell.recipes.tuning import Tuning
 
 
 def check_data(data: TrainTest) -> None:
@@ -41,6 +42,23 @@ def check_size(data: TrainTest, policy: mw.Policy) -> None:
         )
 
 
+def check_whiten(config: TrainConfig, data: TrainTest, *, scratch: bool) -> None:
+    """Make sure that a whitening layer can be made, where it is asked for.
+
+    Raises:
+        DataError: the images are not in memory, or the network is not a model by name.
+    """
+    if config.whiten and not isinstance(data.train, ArraySet):
+        raise DataError(
+            f"whiten needs images in memory, got {data.train!r}. Leave out whiten (--whiten)."
+        )
+    if config.whiten and not scratch:
+        raise DataError(
+            "whiten replaces the first convolution of a model trained from scratch, got a network "
+            "that brings its own. Leave out whiten (--whiten)."
+        )
+
+
 def first_image(images: Any) -> Any:
     """The set cut to its first image."""
     if isinstance(images, ArraySet):
@@ -60,6 +78,19 @@ def check_logits(logits: Any, classes: int) -> None:
         raise DataError(
             f"The model needs one logit for each of {classes} classes, got {found}. Build it "
             f"with num_classes={classes}."
+        )
+
+
+def check_tuning(tuning: Tuning, processes: int) -> None:
+    """Make sure that processes that share gradients agree on whose, throughout.
+
+    Raises:
+        DataError: several processes, and layers that are frozen in a part of the training.
+    """
+    if processes > 1 and not tuning.constant:
+        raise DataError(
+            f"On {processes} processes the same layers must learn in every epoch, got a schedule. "
+            "Use --unfreeze all, head or last2 without epochs, or --devices 1."
         )
 
 

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from mixwell.recipes.config import (
     TrainConfig,
@@ -30,10 +31,11 @@ from mixwell.recipes.config import (
     resolved,
     subset,
 )
-from mixwell.recipes.data import load_dataset
+from mixwell.recipes.data import TrainTest, load_dataset
 from mixwell.recipes.loop import Result, make_fabric, train
 from mixwell.recipes.place import clear, place
 from mixwell.recipes.progress import Shown, waiting
+from mixwell.recipes.tuning import Tuning
 
 MARKS = ("checkpoint.pt", "result.json", "history.csv")
 """Files of a run with a finished epoch."""
@@ -70,6 +72,23 @@ class ClassifyConfig(TrainConfig):
         check_seed(self.seed)
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """What a training begins with beside its settings.
+
+    Args:
+        data: the images and how they are normalised.
+        network: builds the network; `config.model` when left out.
+        tuning: which layers learn when, and how fast; all alike when left out.
+        note: said before the first epoch.
+    """
+
+    data: TrainTest
+    network: Callable[[], nn.Module] | None = None
+    tuning: Tuning | None = None
+    note: str = ""
+
+
 def classify(config: ClassifyConfig) -> Result:
     """Train a classifier.
 
@@ -86,11 +105,26 @@ def classify(config: ClassifyConfig) -> Result:
         ImportError: the extra `train` is not installed.
     """
     config = resolved(config)
-    out = place(config.out, _name(config), MARKS, resume=config.resume, overwrite=config.overwrite)
+    return one_run(config, run_name(config), Beginning)
+
+
+def one_run(config: ClassifyConfig, name: str, begin: Callable[[TrainTest], Beginning]) -> Result:
+    """Train one network and write the run to a folder.
+
+    Args:
+        config: the settings, `resolved`.
+        name: of the folder under ``runs``, where the config names none.
+        begin: from the images to what the training begins with.
+
+    Raises:
+        DataError, PolicyError, ImportError: as `classify`.
+    """
+    out = place(config.out, name, MARKS, resume=config.resume, overwrite=config.overwrite)
     config = replace(config, out=out)
     with waiting(f"loading {config.data}", quiet=config.quiet):
         data = load_dataset(config.data, config.data_dir, config.download)
-        data = subset(data, config.train_fraction)
+        beginning = begin(subset(data, config.train_fraction))
+        data = beginning.data
     policy, eval_policy = policies_for(config, data, config.policy)
     fabric = make_fabric(config)
     chief = fabric.is_global_zero
@@ -101,6 +135,8 @@ def classify(config: ClassifyConfig) -> Result:
             if config.overwrite:
                 clear(out, MARKS)
             write_json(out / "config.json", as_json(config) | {"policy_code": repr(policy)})
+        if beginning.note:
+            shown.say(beginning.note)
         shown.start(done, steps)
 
     with cpu_threads(config.threads), shown.live():
@@ -110,6 +146,8 @@ def classify(config: ClassifyConfig) -> Result:
             policy,
             eval_policy=eval_policy,
             seed=config.seed,
+            network=beginning.network,
+            tuning=beginning.tuning,
             checkpoint=out / "checkpoint.pt",
             resume=config.resume,
             on_start=start,
@@ -127,9 +165,9 @@ def classify(config: ClassifyConfig) -> Result:
     return result
 
 
-def _name(config: ClassifyConfig) -> str:
+def run_name(config: ClassifyConfig, *more: str) -> str:
     """A folder's name that says what the run was."""
-    parts = [config.data, (config.model or "").replace("torchvision:", ""), config.policy]
+    parts = [config.data, (config.model or "").replace("torchvision:", ""), *more, config.policy]
     numbers = f"{config.optimizer}-lr{config.lr:g}-epochs{config.epochs}-seed{config.seed}"
     words = "-".join(parts)[:100] + "-" + numbers
     return "".join(c if c.isalnum() or c in "-+._" else "_" for c in words)

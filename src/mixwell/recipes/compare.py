@@ -28,9 +28,8 @@ import torch
 import mixwell as mw
 from mixwell.recipes import report
 from mixwell.recipes.cells import Cells
-from mixwell.recipes.classify import cpu_threads, write_json
+from mixwell.recipes.classify import Beginning, cpu_threads, write_json
 from mixwell.recipes.config import (
-    TrainConfig,
     as_json,
     check_seed,
     policies_for,
@@ -38,16 +37,22 @@ from mixwell.recipes.config import (
     subset,
 )
 from mixwell.recipes.data import TrainTest, load_dataset
-from mixwell.recipes.grid import Candidate, check_names, expanded, named, with_baseline
+from mixwell.recipes.finetune import beginning, start_for
+from mixwell.recipes.gentle import POLICY
+from mixwell.recipes.grid import Candidate, check_names, crossed, expanded, named, with_baseline
 from mixwell.recipes.loop import make_fabric, train
 from mixwell.recipes.place import clear, place
 from mixwell.recipes.progress import Shown, waiting
-from mixwell.recipes.stats import Interval, interval, paired
+from mixwell.recipes.summary import Summary, check_pairs, summarise
+from mixwell.recipes.tuning import TuningConfig, make_tuning, resolved_tuning
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareConfig(TrainConfig):
-    """Settings of a comparison; `TrainConfig` has the others.
+class CompareConfig(TuningConfig):
+    """Settings of a comparison; `TuningConfig` and `TrainConfig` have the others.
+
+    With weights, each policy is trained from each of them, as `finetune` does; what loads nothing
+    learns at the rate of new layers throughout.
 
     With digits and nothing else said, a twentieth of the training images is used: from all of them
     every policy learns to be right on 99 % of the test images and nothing can be told apart.
@@ -59,7 +64,10 @@ class CompareConfig(TrainConfig):
         grid: values for fields of ops, such as ``{"num_ops": [1, 2], "magnitude": [5, 9]}``; each
             policy with an op that has the fields is compared in all their combinations.
         baseline: the policy the others are compared with; when left out the first, or none where
-            the grid changes the first.
+            the grid changes the first. With weights: that policy from the first of them.
+        weights: initial weights to compare: none (from scratch), DEFAULT or another name that
+            torchvision or timm gives to weights of the model, or a file; under a name of its own
+            where one is given: ``"keras=weights.npz"``.
         out: the folder; when left out runs/compare, or with a number where that holds another.
         resume: keep the finished runs that are in the folder.
         overwrite: give up the finished runs that are in the folder.
@@ -70,6 +78,7 @@ class CompareConfig(TrainConfig):
     seeds: tuple[int, ...] = (0, 1, 2)
     grid: dict[str, list[float]] | None = None
     baseline: str | None = None
+    weights: tuple[str, ...] = ()
     out: Path | None = None
     resume: bool = False
     overwrite: bool = False
@@ -82,11 +91,14 @@ class CompareConfig(TrainConfig):
             ValueError: a number is out of range, a policy or seed is named twice, or none is.
         """
         super().__post_init__()
+        for name in ("head_lr", "stage_decay", "unfreeze", "norms"):
+            if not self.weights and getattr(self, name) != getattr(TuningConfig, name):
+                raise ValueError(f"{name} is for fine-tuning: name initial weights (--weights).")
         if not self.seeds:
             raise ValueError("seeds must name at least one, got none.")
         for seed in self.seeds:
             check_seed(seed)
-        for name in ("policies", "seeds"):
+        for name in ("policies", "seeds", "weights"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} must name each once, got {', '.join(map(str, values))}.")
@@ -107,28 +119,6 @@ _FEW_DIGITS = {
     "batch_size": 32,
     "measure_every": 50,
 }
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One policy over its seeds.
-
-    Attributes:
-        policy: its name.
-        code: the code that builds it.
-        test: clean test accuracy, 0 .. 1.
-        train: clean training accuracy, 0 .. 1.
-        difference: test accuracy minus the baseline's, over the seeds finished by both; None for
-            the baseline itself and where no seed is shared.
-        images_per_second: mean.
-    """
-
-    policy: str
-    code: str
-    test: Interval
-    train: Interval
-    difference: Interval | None
-    images_per_second: float
 
 
 @dataclass
@@ -187,7 +177,8 @@ def compare(config: CompareConfig) -> Comparison:
     with waiting(f"loading {config.data}", quiet=config.quiet):
         data = load_dataset(config.data, config.data_dir, config.download)
         data = subset(data, config.train_fraction)
-    candidates, eval_policy, baseline = _candidates(config, data)
+    candidates, eval_policy, base = _candidates(config, data)
+    begins = _begins(config, data, candidates)
     out = Path(config.out or "")
     fabric = make_fabric(config)
     chief = fabric.is_global_zero
@@ -195,7 +186,7 @@ def compare(config: CompareConfig) -> Comparison:
         config.epochs or 1, len(candidates) * len(config.seeds), quiet=config.quiet or not chief
     )
     cells = Cells(out / "cells", config.resume, chief)
-    work = _Work(config, data, eval_policy, cells, shown, fabric)
+    work = _Work(config, begins, eval_policy, cells, shown, fabric)
     work.check(candidates)
     rows: list[dict[str, Any]] = []
     with cpu_threads(config.threads), shown.live(), contextlib.suppress(KeyboardInterrupt):
@@ -206,9 +197,9 @@ def compare(config: CompareConfig) -> Comparison:
         work.start()
     comparison = Comparison(
         config=config,
-        baseline=baseline,
+        baseline=base,
         rows=rows,
-        summaries=summarise(rows, baseline),
+        summaries=summarise(rows, base),
         planned=len(candidates) * len(config.seeds),
         failed=work.failed,
         train_images=len(data.train),
@@ -229,9 +220,12 @@ def compare(config: CompareConfig) -> Comparison:
 def _filled(config: CompareConfig) -> CompareConfig:
     """The settings with defaults; training accuracy is always measured."""
     wanted = _FEW_DIGITS if config.data == "digits" else {"policies": POLICIES}
+    if config.weights:
+        wanted = {"policies": (POLICY,)}
     missing = {k: v for k, v in wanted.items() if getattr(config, k) in (None, ())}
     config = replace(config, **missing)
-    config = resolved(replace(config, train_accuracy=True))
+    config = replace(config, train_accuracy=True)
+    config = resolved_tuning(config) if config.weights else resolved(config)
     out = place(config.out, "compare", MARKS, resume=config.resume, overwrite=config.overwrite)
     return replace(config, out=out)
 
@@ -252,7 +246,24 @@ def _candidates(config: CompareConfig, data: TrainTest) -> tuple[list[Candidate]
             f"fields, got {', '.join(config.policies)}. Add one, such as randaugment."
         )
     found, baseline = with_baseline(given, found, config.baseline)
-    return found, eval_policy, check_names(found, baseline)
+    baseline = check_names(found, baseline)
+    if config.weights:
+        found, baseline = crossed(found, baseline, config.weights)
+        check_names(found, baseline)
+    return found, eval_policy, baseline
+
+
+def _begins(
+    config: CompareConfig, data: TrainTest, candidates: list[Candidate]
+) -> dict[str, Beginning]:
+    """What the runs begin with, for each of the initial weights."""
+    if not config.weights:
+        return {"": Beginning(data)}
+    made = {}
+    for source in dict.fromkeys(candidate.weights for candidate in candidates):
+        start = start_for(config, data, source)
+        made[source] = beginning(start, data, make_tuning(start, config))
+    return made
 
 
 @dataclass
@@ -260,7 +271,7 @@ class _Work:
     """What all runs share."""
 
     config: CompareConfig
-    data: TrainTest
+    begins: dict[str, Beginning]
     eval_policy: mw.Policy
     cells: Cells
     shown: Shown
@@ -302,12 +313,15 @@ class _Work:
 
     def run(self, candidate: Candidate, seed: int) -> dict[str, Any]:
         """Train one policy with one seed and keep its figures."""
+        begin = self.begins[candidate.weights]
         result = train(
             self.config,
-            self.data,
+            begin.data,
             candidate.policy,
             eval_policy=self.eval_policy,
             seed=seed,
+            network=begin.network,
+            tuning=begin.tuning,
             checkpoint=self.cells.path(candidate, seed, ".pt"),
             save_every=10.0,
             resume=self.config.resume,
@@ -319,61 +333,11 @@ class _Work:
         if result.interrupted:
             raise KeyboardInterrupt
         row = {"policy": candidate.name, "code": repr(candidate.policy), "seed": seed}
+        if candidate.weights:
+            row["weights"] = candidate.weights
         row |= {k: v for k, v in result.as_json().items() if k != "interrupted"}
         self.cells.save(candidate, seed, self.config, row)
         return row
-
-
-def check_pairs(rows: list[dict[str, Any]]) -> None:
-    """Make sure that runs of one seed started equal and saw the same images in the same order.
-
-    Args:
-        rows: finished runs.
-
-    Raises:
-        MixwellError: two runs of a seed differ; their comparison would not be paired.
-    """
-    first: dict[int, dict[str, Any]] = {}
-    for row in rows:
-        other = first.setdefault(row["seed"], row)
-        for what, name in (("initial_digest", "initial weights"), ("order_digest", "batch order")):
-            if row[what] != other[what]:
-                raise mw.MixwellError(
-                    f"Runs of one seed must share {name}, got {row[what]} for {row['policy']} and "
-                    f"{other[what]} for {other['policy']} with seed {row['seed']}. Finished runs "
-                    "may be of another version of PyTorch: begin anew without resume."
-                )
-
-
-def summarise(rows: list[dict[str, Any]], baseline: str) -> list[Summary]:
-    """Means, intervals and paired differences.
-
-    Args:
-        rows: finished runs: `policy`, `code`, `seed`, `test_accuracy`, `train_accuracy`,
-            `images_per_second`.
-        baseline: the policy to compare with.
-    """
-    by_policy: dict[str, dict[int, dict[str, Any]]] = {}
-    for row in rows:
-        by_policy.setdefault(row["policy"], {})[row["seed"]] = row
-    base = by_policy.get(baseline, {})
-    made = []
-    for name, runs in by_policy.items():
-        shared = [seed for seed in runs if seed in base]
-        ours = [runs[seed]["test_accuracy"] for seed in shared]
-        theirs = [base[seed]["test_accuracy"] for seed in shared]
-        values = list(runs.values())
-        made.append(
-            Summary(
-                policy=name,
-                code=values[0]["code"],
-                test=interval([row["test_accuracy"] for row in values]),
-                train=interval([row["train_accuracy"] for row in values]),
-                difference=paired(ours, theirs) if shared and name != baseline else None,
-                images_per_second=interval([row["images_per_second"] for row in values]).mean,
-            )
-        )
-    return made
 
 
 def _device(fabric: Any) -> str:

@@ -15,6 +15,8 @@ import torch
 import mixwell as mw
 from mixwell.policy.presets import parse_policy, preset_names
 from mixwell.recipes.data import ArraySet, DataError, TrainTest
+from mixwell.recipes.gentle import POLICY as GENTLE
+from mixwell.recipes.gentle import gentle_policy
 from mixwell.recipes.optim import DEFAULT_DECAY, DEFAULT_LR, DEFAULT_SCHEDULE
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
@@ -34,6 +36,8 @@ class TrainConfig:
             order of each class; all when left out.
         image_size: px, for folders of images.
         model: a name `mixwell.recipes.models.build_model` knows; by data set when left out.
+        whiten: put a fixed layer that whitens patches of the training images in place of the first
+            convolution; for images in memory, trained from scratch.
         epochs: passes over the training images; by data set when left out.
         batch_size: images in a step, over all devices; by data set when left out.
         optimizer: sgd (Nesterov), adam or adamw.
@@ -42,6 +46,7 @@ class TrainConfig:
         lr: peak learning rate; by optimizer and data set when left out.
         momentum: of SGD, or Adam's first beta.
         weight_decay: by optimizer when left out.
+        bias_lr: learning rate of norms and biases, in units of lr.
         decay_all: decay norms and biases too.
         loss: ce (soft-target cross entropy) or bce (one binary cross entropy per class).
         smoothing: label smoothing, 0 .. 1.
@@ -65,6 +70,7 @@ class TrainConfig:
     train_fraction: float | None = None
     image_size: int = 224
     model: str | None = None
+    whiten: bool = False
     epochs: int | None = None
     batch_size: int | None = None
     optimizer: OptimizerName = "sgd"
@@ -72,6 +78,7 @@ class TrainConfig:
     lr: float | None = None
     momentum: float = 0.9
     weight_decay: float | None = None
+    bias_lr: float = 1.0
     decay_all: bool = False
     loss: Literal["ce", "bce"] = "ce"
     smoothing: float = 0.0
@@ -106,6 +113,7 @@ _RANGES = (
     ("lr", 1e-12, 1e3),
     ("momentum", 0.0, 1.0),
     ("weight_decay", 0.0, 10.0),
+    ("bias_lr", 0.0, 1e4),
     ("smoothing", 0.0, 1.0),
     ("ema", 0.0, 1.0),
     ("num_workers", 0, 1024),
@@ -113,12 +121,13 @@ _RANGES = (
     ("measure_every", 1, 100_000),
 )
 
-# Model, epochs, batch size and SGD's peak rate for each data set. More than one thread only slows
-# down the digits' network.
+# Model, epochs, batch size and SGD's peak rate for each data set ("small": other images of at most
+# 96 px). More than one thread only slows down the digits' network.
 _SENSIBLE: dict[str, dict[str, Any]] = {
     "digits": {"model": "digits-net", "epochs": 20, "batch_size": 64, "lr": 0.1, "threads": 1},
     "cifar10": {"model": "resnet20", "epochs": 15, "batch_size": 128, "lr": 0.3},
     "cifar100": {"model": "resnet20", "epochs": 15, "batch_size": 128, "lr": 0.3},
+    "small": {"model": "resnet20", "epochs": 15, "batch_size": 128, "lr": 0.3},
     "folder": {"model": "torchvision:resnet18", "epochs": 30, "batch_size": 32, "lr": 0.02},
 }
 LARGEST_SEED = 2**32 - 1  # times a million, and an epoch, stays within PyTorch's 64 bits
@@ -177,7 +186,8 @@ def policies_for(config: TrainConfig, data: TrainTest, text: str) -> tuple[mw.Po
     Args:
         config: gives the image size of folders.
         data: gives the size of images in memory.
-        text: a preset's name, a TOML file's path, or code such as ``"Policy(CutMix())"``.
+        text: a preset's name, ``"finetune"``, a TOML file's path, or code such as
+            ``"Policy(CutMix())"``.
 
     Raises:
         PolicyError: no such policy.
@@ -185,9 +195,12 @@ def policies_for(config: TrainConfig, data: TrainTest, text: str) -> tuple[mw.Po
     flip = config.data not in _DIRECTED
     if isinstance(data.train, ArraySet):
         height, width = data.train.images.shape[1:3]
+        if text == GENTLE:
+            return gentle_policy((height, width), flip=flip, large=False), mw.Policy()
         return parse_policy(text, size=(height, width), flip=flip), mw.Policy()
     size = (config.image_size, config.image_size)
-    policy = parse_policy(text, size=size, flip=flip)
+    gentle = gentle_policy(size, flip=flip) if text == GENTLE else None
+    policy = gentle or parse_policy(text, size=size, flip=flip)
     takes_any_size = text not in preset_names() or config.image_size > LARGEST_OF_ONE_SIZE
     if not (takes_any_size and isinstance(policy.out_size, tuple)):
         policy = mw.Policy(mw.Resize(size), *policy.ops)

@@ -6,20 +6,31 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mixwell as mw
+from mixwell.recipes.models.pretrained import SCRATCH
 
+SCRATCH_LABEL = "scratch"
 Grid = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One policy to compare: what it is called and what it is."""
+    """One policy to compare: what it is called, what it is, and what it begins with.
+
+    Args:
+        name: stands in the table.
+        policy: the policy.
+        of_grid: whether the grid made it.
+        weights: the initial weights, ``"none"``, a name or a file; "" where that is no question.
+    """
 
     name: str
     policy: mw.Policy
     of_grid: bool = False
+    weights: str = ""
 
 
 def named(text: str) -> tuple[str, str]:
@@ -84,6 +95,37 @@ def with_baseline(
         baseline = first if first in whole or "none" not in whole else "none"
     kept = [c for c in given if c.name == baseline and c.name not in whole]
     return [*kept, *found], baseline
+
+
+def crossed(
+    candidates: Sequence[Candidate], baseline: str, weights: Sequence[str]
+) -> tuple[list[Candidate], str]:
+    """Each candidate with each of the initial weights.
+
+    Args:
+        candidates: policies.
+        baseline: the name of one of them.
+        weights: ``"none"``, names or files, under a name of its own where one is given:
+            ``"keras=weights.npz"``. The first are the baseline's.
+
+    Returns:
+        The candidates and the baseline's name.
+    """
+    sources = [_labelled(text) for text in weights]
+    made = [
+        dataclasses.replace(c, name=f"{c.name}, {label}", weights=source)
+        for c in candidates
+        for label, source in sources
+    ]
+    return made, f"{baseline}, {sources[0][0]}"
+
+
+def _labelled(text: str) -> tuple[str, str]:
+    """What weights are called in the table, and what they are."""
+    name, source = named(text)
+    if name == text:
+        name = SCRATCH_LABEL if text == SCRATCH else Path(text).stem
+    return name, source
 
 
 def check_names(candidates: Sequence[Candidate], baseline: str | None) -> str:

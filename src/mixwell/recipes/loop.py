@@ -14,7 +14,6 @@ Accuracy on mixed training images is reported as *mixed accuracy*; it is not a t
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,20 +28,21 @@ from mixwell.recipes.checks import (
     check_data,
     check_logits,
     check_size,
+    check_tuning,
+    check_whiten,
     first_image,
     unfit,
 )
 from mixwell.recipes.config import TrainConfig, as_json, chosen_precision
-from mixwell.recipes.data import ArraySet, DataError, TrainTest
+from mixwell.recipes.data import ArraySet, TrainTest
 from mixwell.recipes.feed import Feed, LoaderFeed, MemoryFeed, plain_batches
-from mixwell.recipes.interrupt import Interrupts
-from mixwell.recipes.models import build_model
+from mixwell.recipes.models import build_model, whiten
 from mixwell.recipes.optim import AveragedWeights, build_optimizer, lr_factor, set_lr
 from mixwell.recipes.result import Result, array_digest, weights_digest
+from mixwell.recipes.session import OnEpoch, OnStart, OnStep, Session
+from mixwell.recipes.tuning import Tuning
 from mixwell.targets import bce, mixed_accuracy, soft_cross_entropy
 
-OnEpoch = Callable[[dict[str, float]], None]
-OnStart = Callable[[int, int], None]
 LOSSES = {"ce": soft_cross_entropy, "bce": bce}
 
 
@@ -72,12 +72,13 @@ def train(
     eval_policy: mw.Policy | None = None,
     seed: int = 0,
     network: Callable[[], nn.Module] | None = None,
+    tuning: Tuning | None = None,
     checkpoint: Path | None = None,
     save_every: float = 0.0,
     resume: bool = False,
     on_start: OnStart | None = None,
     on_epoch: OnEpoch | None = None,
-    on_step: Callable[[], None] | None = None,
+    on_step: OnStep | None = None,
     fabric: Any = None,
 ) -> Result:
     """Train a network on augmented images and measure it on clean ones.
@@ -89,6 +90,7 @@ def train(
         eval_policy: for the images measured on; as they are when left out.
         seed: of initial weights, batch order and augmentation.
         network: builds the network; `config.model` when left out.
+        tuning: which layers learn when, and how fast; all alike when left out.
         checkpoint: file written after an epoch, never half.
         save_every: seconds from one checkpoint to the next, at least; the last epoch's is written.
         resume: continue from the checkpoint where there is one.
@@ -101,50 +103,42 @@ def train(
     Raises:
         PolicyError: the policy does not give one size.
         DataError: one class only, more classes than logits, a model that cannot take the images,
-            or a checkpoint that is damaged or of another run.
+            a checkpoint that is damaged or of another run, or several processes and a tuning that
+            changes which layers learn.
         FloatingPointError: the loss is no longer a number.
         ImportError: lightning is not installed.
     """
     check_data(data)
     check_size(data, policy)
+    check_whiten(config, data, scratch=network is None)
     fabric = fabric or make_fabric(config)
     gpus = [fabric.device] if fabric.device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(seed)
-        build = network or (lambda: build_model(config.model or "", len(data.classes)))
-        run = _Run(config, data, policy, eval_policy or mw.Policy(), seed, build(), fabric)
+        build = network or (lambda: _built(config, data))
+        clean = eval_policy or mw.Policy()
+        run = _Run(config, data, policy, clean, seed, build(), fabric, tuning)
         if resume and checkpoint and checkpoint.exists():
             run.load(checkpoint)
         run.check_model()
         if on_start:
             on_start(len(run.history), run.feed.steps)
-        interrupted, saved = False, time.monotonic()
-        with Interrupts() as interrupts:
-            try:
-                while not run.done:
-                    run.epoch(_asking(interrupts, on_step))
-                    if checkpoint and (run.done or time.monotonic() - saved >= save_every):
-                        run.save(checkpoint)
-                        saved = time.monotonic()
-                    if on_epoch:
-                        on_epoch(run.history[-1])
-            except KeyboardInterrupt:
-                interrupted = True
+        interrupted = run.drive(
+            checkpoint=checkpoint, save_every=save_every, on_epoch=on_epoch, on_step=on_step
+        )
         return run.result(interrupted)
 
 
-def _asking(interrupts: Interrupts, on_step: Callable[[], None] | None) -> Callable[[], None]:
-    """What is called after each step, after asking for a Ctrl-C that Python dropped."""
-
-    def step() -> None:
-        interrupts.check()
-        if on_step:
-            on_step()
-
-    return step
+def _built(config: TrainConfig, data: TrainTest) -> nn.Module:
+    """The config's model, whitened where it says so."""
+    network = build_model(config.model or "", len(data.classes))
+    if config.whiten:
+        assert isinstance(data.train, ArraySet)  # `check_whiten`
+        whiten(network, data.train.images, data.mean, data.std)
+    return network
 
 
-class _Run:
+class _Run(Session):
     """Everything that lives as long as one training."""
 
     def __init__(
@@ -156,11 +150,13 @@ class _Run:
         seed: int,
         network: nn.Module,
         fabric: Any,
+        tuning: Tuning | None = None,
     ) -> None:
-        self.config, self.data, self.seed, self.fabric = config, data, seed, fabric
+        identity = _identity(config, policy, seed) | (tuning.identity if tuning else {})
+        super().__init__(fabric, config.epochs or 0, identity)
+        self.config, self.data, self.seed, self.tuning = config, data, seed, tuning
         self.eval_policy = eval_policy
         self.initial_digest = weights_digest(network)
-        self.identity = _identity(config, policy, seed)
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
         network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.options = {
@@ -176,12 +172,17 @@ class _Run:
             lr=config.lr or 0.1,
             momentum=config.momentum,
             weight_decay=config.weight_decay or 0.0,
+            bias_lr=config.bias_lr,
             decay_all=config.decay_all,
+            lr_scale=tuning.lr_scale if tuning else None,
         )
+        if tuning:
+            check_tuning(tuning, fabric.world_size)
+            tuning.begin(network, 0)  # before processes agree on whose gradients they share
         self.model, self.optimizer = fabric.setup(network, optimizer)
         self.network = network
         self.average = AveragedWeights(network, config.ema) if config.ema else None
-        self.history: list[dict[str, Any]] = []
+        self.lr = config.lr or 0.1
 
     def _make_feed(self, policy: mw.Policy) -> Feed:
         config, train, fabric = self.config, self.data.train, self.fabric
@@ -201,23 +202,18 @@ class _Run:
         collate = mw.Collate(policy, **options)
         return LoaderFeed(train, collate, sampler, batch_size, config.num_workers, fabric.device)
 
-    @property
-    def done(self) -> bool:
-        """Whether all epochs are finished."""
-        return len(self.history) >= (self.config.epochs or 0)
-
-    def epoch(self, on_step: Callable[[], None] | None) -> None:
+    def epoch(self, on_step: OnStep) -> None:
         """Train for one epoch, measure, and add a row to the history."""
-        number, start = len(self.history), time.perf_counter()
-        torch.manual_seed(self.seed * 1_000_003 + number * 1009 + self.fabric.global_rank)
+        number, start = self.seed_epoch(self.seed), time.perf_counter()
         self.model.train()
+        if self.tuning:
+            self.tuning.begin(self.network, number)
         sums, seen = torch.zeros(2, device=self.fabric.device), 0
         for step, (images, labels) in enumerate(self.feed.epoch(number)):
             loss, hits = self._step(images, labels, number * self.feed.steps + step)
             sums += torch.stack([loss * len(images), hits * len(images)])
             seen += len(images)
-            if on_step:
-                on_step()
+            on_step()
         loss, mixed = self._mean(sums, seen)
         seconds = time.perf_counter() - start  # _mean has waited for the device
         if not np.isfinite(loss):
@@ -227,7 +223,7 @@ class _Run:
             )
         row = {
             "epoch": number + 1,
-            "lr": self.optimizer.param_groups[0]["lr"],
+            "lr": self.lr,
             "train_loss": loss,
             "mixed_accuracy": mixed,
             "test_accuracy": self.measure(self.data.test) if self._due(number + 1) else None,
@@ -245,7 +241,8 @@ class _Run:
     def _step(self, images: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
         progress = step / (self.feed.steps * (self.config.epochs or 1))
         factor = lr_factor(self.config.schedule or "onecycle", progress)
-        set_lr(self.optimizer, (self.config.lr or 0.1) * factor)
+        self.lr = (self.config.lr or 0.1) * factor
+        set_lr(self.optimizer, self.lr)
         logits = self.model(images)
         loss = LOSSES[self.config.loss](logits.float(), labels)
         self.fabric.backward(loss)
@@ -313,50 +310,11 @@ class _Run:
                 torch.distributed.broadcast(buffer, 0)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """What a checkpoint holds beside the history and the identity."""
         state = {"model": self.model, "optimizer": self.optimizer}
         if self.average is not None:
             state["average"] = self.average
-        return state | {
-            "history": json.dumps(self.history),  # one string: Fabric walks through lists
-            "identity": self.identity,
-            "initial_digest": self.initial_digest,
-        }
-
-    def save(self, path: Path) -> None:
-        """Write the checkpoint beside its place, then move it there in one go."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(path.name + ".new")
-        self.fabric.save(fresh, self.state())
-        if self.fabric.is_global_zero:
-            fresh.replace(path)
-        self.fabric.barrier()
-
-    def load(self, path: Path) -> None:
-        """Continue from a checkpoint of the same run."""
-        try:
-            self._load(path)
-        except (DataError, OSError):
-            raise
-        except Exception as error:  # whatever half a file, or none of ours, ends in
-            raise DataError(
-                f"The checkpoint {path} is damaged ({type(error).__name__}); delete it or leave "
-                "out resume (--resume)."
-            ) from error
-
-    def _load(self, path: Path) -> None:
-        saved = self.fabric.load(path, weights_only=True)
-        theirs, ours = saved["identity"], self.identity
-        differing = [k for k in ours if theirs.get(k) != ours[k]]
-        if differing:
-            k = differing[0]
-            raise DataError(
-                f"A checkpoint can be resumed with its own settings only, got {k}={ours[k]!r} "
-                f"instead of {theirs.get(k)!r} in {path}. Use the same settings or another folder."
-            )
-        state = self.state()
-        self.fabric.load(path, state, weights_only=True)
-        self.history = json.loads(state["history"])
+        return state | {"initial_digest": self.initial_digest}
 
     def result(self, interrupted: bool) -> Result:
         """What the finished epochs gave."""

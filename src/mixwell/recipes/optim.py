@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,9 @@ def build_optimizer(
     lr: float,
     momentum: float = 0.9,
     weight_decay: float = 5e-4,
+    bias_lr: float = 1.0,
     decay_all: bool = False,
+    lr_scale: Callable[[str], float] | None = None,
 ) -> Optimizer:
     """An optimizer over the model's trainable parameters.
 
@@ -42,12 +45,16 @@ def build_optimizer(
         lr: the peak learning rate, > 0.
         momentum: of SGD; the first beta of Adam and AdamW.
         weight_decay: >= 0.
+        bias_lr: learning rate of norms and biases (all one-dimensional parameters), in units of
+            what they would have else.
         decay_all: decay norms and biases (all one-dimensional parameters) too.
+        lr_scale: from a parameter's name to its learning rate in units of `lr`; 1 when left out.
+            Each group of parameters carries its own as ``"lr_scale"``, which `set_lr` obeys.
 
     Raises:
         ValueError: unknown name.
     """
-    groups = _groups(model, weight_decay, decay_all)
+    groups = _groups(model, weight_decay, decay_all, lr_scale or _same, bias_lr)
     if name == "sgd":
         return SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
     if name == "adam":
@@ -57,15 +64,27 @@ def build_optimizer(
     raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}.")
 
 
-def _groups(model: nn.Module, weight_decay: float, decay_all: bool) -> list[dict]:
-    trained = [p for p in model.parameters() if p.requires_grad]
-    decayed = [p for p in trained if decay_all or p.ndim > 1]
-    spared = [p for p in trained if not (decay_all or p.ndim > 1)]
-    groups = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": spared, "weight_decay": 0.0},
+def _same(name: str) -> float:
+    return 1.0
+
+
+def _groups(
+    model: nn.Module,
+    weight_decay: float,
+    decay_all: bool,
+    lr_scale: Callable[[str], float],
+    bias_lr: float,
+) -> list[dict]:
+    """One group for each rate, and decay or none; slow ones last, decayed ones first."""
+    found: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            scale = lr_scale(name) * (1.0 if p.ndim > 1 else bias_lr)
+            found.setdefault((scale, decay_all or p.ndim > 1), []).append(p)
+    return [
+        {"params": params, "weight_decay": weight_decay * decayed, "lr_scale": scale}
+        for (scale, decayed), params in sorted(found.items(), key=lambda i: i[0], reverse=True)
     ]
-    return [group for group in groups if group["params"]]
 
 
 def lr_factor(schedule: str, progress: float) -> float:
@@ -99,9 +118,9 @@ def lr_factor(schedule: str, progress: float) -> float:
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:
-    """Give every parameter group the learning rate."""
+    """Give every parameter group the learning rate, times the group's own scale."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("lr_scale", 1.0)
 
 
 class AveragedWeights(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,12 +53,19 @@ class Shown:
         runs: how many runs follow one another.
         quiet: show nothing.
         console: where; standard error when left out.
+        words: an epoch's row and the number of epochs in words.
     """
 
     def __init__(
-        self, epochs: int, runs: int = 1, *, quiet: bool = False, console: Console | None = None
+        self,
+        epochs: int,
+        runs: int = 1,
+        *,
+        quiet: bool = False,
+        console: Console | None = None,
+        words: Callable[[dict[str, Any], int], str] = line,
     ) -> None:
-        self.epochs, self.quiet = epochs, quiet
+        self.epochs, self.quiet, self.words = epochs, quiet, words
         self.console = console or Console(file=sys.stderr, highlight=False)
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -110,7 +117,7 @@ class Shown:
     def epoch(self, row: dict[str, Any]) -> None:
         """An epoch has ended; say how."""
         self.step(row)
-        self.say(line(row, self.epochs))
+        self.say(self.words(row, self.epochs))
 
     def end(self, row: dict[str, Any]) -> None:
         """A run has ended; say how."""
@@ -128,3 +135,42 @@ class Shown:
         """One line above the bar."""
         if not self.quiet:
             self.console.print(text, markup=False, soft_wrap=True)
+
+
+class Counted:
+    """A bar in a terminal over things of which the number is known.
+
+    Args:
+        title: what is being done.
+        total: how many there are.
+        quiet: show nothing.
+        console: where; standard error when left out.
+    """
+
+    def __init__(
+        self, title: str, total: int, *, quiet: bool = False, console: Console | None = None
+    ) -> None:
+        console = console or Console(file=sys.stderr, highlight=False)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
+        )
+        self.task = self.bar.add_task(title, total=total)
+
+    def __enter__(self) -> Counted:
+        """Show the bar."""
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Take it away."""
+        self.bar.stop()
+
+    def add(self, count: int) -> None:
+        """So many more are done."""
+        self.bar.advance(self.task, count)

@@ -28,7 +28,7 @@ from mixwell.recipes.plot import plot
 from mixwell.recipes.stats import Interval, verdict
 
 if TYPE_CHECKING:
-    from mixwell.recipes.compare import Comparison, Summary
+    from mixwell.recipes.compare import CompareConfig, Comparison, Summary
 
 HEADER = ("policy", "n", "test accuracy, %", "difference, points", "train accuracy, %", "images/s")
 
@@ -182,8 +182,7 @@ def notes(comparison: Comparison) -> list[str]:
         f"{config.batch_size}, {config.optimizer}, {config.schedule}, peak learning rate "
         f"{config.lr:g}. All policies share these; a policy may do better with others, and strong "
         "augmentation usually needs more epochs.",
-        "For one seed all policies start from the same weights and see the same images in the same "
-        "batches (digests of both agree in every run). Differences are taken seed by seed.",
+        _about_pairs(config),
         _about_intervals(n),
         "Training accuracy is measured on clean training images after the last epoch. images/s "
         "counts augmenting and training, on a machine that may have had other work.",
@@ -206,6 +205,22 @@ def notes(comparison: Comparison) -> list[str]:
         done = f"{len(comparison.rows)} of {comparison.planned} runs are finished"
         told.insert(0, f"Incomplete: {done}; resume continues with the others.")
     return told
+
+
+def _about_pairs(config: CompareConfig) -> str:
+    if not config.weights:
+        return (
+            "For one seed all policies start from the same weights and see the same images in the "
+            "same batches (digests of both agree in every run). Differences are taken seed by seed."
+        )
+    return (
+        "For one seed all see the same images in the same batches, and what begins with the same "
+        "weights has the same new layers too (digests of both agree in every run). Differences are "
+        "taken seed by seed. Loaded layers learn at the rate above, new ones at "
+        f"{config.head_lr:g} times that, and from scratch all are new; unfrozen: "
+        f"{config.unfreeze} (from scratch nothing is frozen). All have the same epochs; from "
+        "scratch usually needs many more."
+    )
 
 
 def counted(n: int | None, what: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -9,11 +10,14 @@ import torch
 from mixwell._errors import BackendError
 from mixwell.plan.plan import Plan
 from mixwell.render.images import Batch, batch_of, check_out, result_of, stacked
+from mixwell.render.limits import idle_or_wrong
 from mixwell.render.reference import run as reference
 from mixwell.render.reference.finish import Output, output_for
 from mixwell.render.select import BackendInfo, backends, choose, say_once
 
 __all__ = ["BackendInfo", "backends", "render"]
+
+_FAST = {"numba": "mixwell.render.numba_cpu.serve", "triton": "mixwell.render.triton_gpu.serve"}
 
 
 def render(
@@ -39,7 +43,7 @@ def render(
         images: N images of the plan's sizes: torch [N, C, H, W], NumPy [N, H, W, C], or a list of
             tensors [C, H, W], of arrays [H, W, C] or [H, W], or of PIL images (L, RGB and RGBA
             stay, I;16 is uint16, I and F are refused, other modes become RGB). uint8, uint16, or
-            floats in 0 .. 1.
+            floats in 0 .. 1. Or `images.Picked`, rows of a larger stack.
         plan: what to do; see `mixwell.plan`.
         backend: a name from `backends()`, or "auto": the fastest that serves. Where that one does
             not take this plan or these images, the reference renders, and the log says so once.
@@ -69,30 +73,31 @@ def render(
     if out is not None:
         dtype = check_out(out, batch, plan.out_hw, dtype, stack, pad_to)
     output = output_for(batch, mean, std, dtype, memory_format)
-    if chosen.name == "numba":
-        rows = _fast(batch, plan, output, out, asked=backend != "auto")
-    else:
+    if chosen.name != "triton":
+        batch = batch.gathered()
+    if chosen.name == "reference":
         rows = reference.run(batch, plan, output)
+    else:
+        rows = _fast(chosen.name, batch, plan, output, out, asked=backend != "auto")
     if out is not None:
         return out if rows is out else out.copy_(stacked(rows, out))
     return result_of(rows, batch, stack, pad_to)
 
 
 def _fast(
-    batch: Batch, plan: Plan, output: Output, out: torch.Tensor | None, *, asked: bool
+    name: str, batch: Batch, plan: Plan, output: Output, out: torch.Tensor | None, *, asked: bool
 ) -> Any:
-    """By Numba; by the reference if that has to refuse the plan, or if Numba was not asked for and
-    cannot."""
-    from mixwell.render.numba_cpu import serve
-
-    if serve.idle_or_wrong(batch, plan, output):
-        return reference.run(batch, plan, output)
+    """By a fast renderer; by the reference if that has to refuse the plan, or if the fast one was
+    not asked for and cannot."""
+    serve = import_module(_FAST[name])
+    if idle_or_wrong(batch, plan, output):
+        return reference.run(batch.gathered(), plan, output)
     reason = serve.unserved(batch, plan, output)
     if not reason:
         return serve.run(batch, plan, output, out)
     if asked:
         raise BackendError(
-            f'backend \'numba\' cannot render this: {reason}. Use backend="auto" or "reference".'
+            f'backend {name!r} cannot render this: {reason}. Use backend="auto" or "reference".'
         )
-    say_once(f"rendered by the reference, not by numba, which is faster: {reason}.")
-    return reference.run(batch, plan, output)
+    say_once(f"rendered by the reference, not by {name}, which is faster: {reason}.")
+    return reference.run(batch.gathered(), plan, output)

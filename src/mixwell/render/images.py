@@ -19,7 +19,7 @@ Element types: uint8, uint16 and floats; floats must lie in 0 .. 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -48,12 +48,43 @@ KINDS: dict[torch.dtype, Kind] = {
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """Rows of a stack of images, such as a whole data set that lies on a GPU, not gathered yet.
+
+    A renderer that can reads them where they lie; for the others they are copied together.
+
+    Attributes:
+        images: a tensor [M, C, H, W].
+        rows: int64 [N], which of them, in this order.
+    """
+
+    images: Tensor
+    rows: np.ndarray
+
+    @property
+    def shape(self) -> torch.Size:
+        """[N, C, H, W]."""
+        return torch.Size((len(self.rows), *self.images.shape[1:]))
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def gathered(self) -> Tensor:
+        """The rows as a tensor of their own, [N, C, H, W]."""
+        at = torch.from_numpy(np.asarray(self.rows, np.int64))
+        return self.images.index_select(0, at.to(self.images.device, non_blocking=True))
+
+
 @dataclass(frozen=True)
 class Batch:
     """Images as the backends take them.
 
     Attributes:
         images: a tensor [N, C, H, W], or a list of tensors [C, H, W] of one dtype and device.
+        picked: where `images` came from, if they lie in a larger stack; then they are still that
+            stack.
         kind: what the numbers mean.
         dtype: dtype of the images as they came.
         device: where they lie.
@@ -67,6 +98,13 @@ class Batch:
     device: torch.device
     stacked: bool
     numpy: bool
+    picked: Picked | None = None
+
+    def gathered(self) -> Batch:
+        """The same batch with images of its own."""
+        if self.picked is None:
+            return self
+        return replace(self, images=self.picked.gathered(), picked=None)
 
 
 def batch_of(images: Any, in_hw: np.ndarray) -> Batch:
@@ -80,6 +118,8 @@ def batch_of(images: Any, in_hw: np.ndarray) -> Batch:
         RenderError: an unknown form or dtype, mixed channel counts, floats outside 0 .. 1, or
             counts and sizes other than the plan's.
     """
+    if isinstance(images, Picked):
+        return _picked(images, in_hw)
     stacked = isinstance(images, Tensor | np.ndarray)
     numpy = isinstance(images, np.ndarray)
     if numpy:
@@ -111,6 +151,17 @@ def batch_of(images: Any, in_hw: np.ndarray) -> Batch:
     if KINDS[dtype] == "float":
         _check_range(found)
     return Batch(found, KINDS[dtype], dtype, device, stacked, numpy)
+
+
+def _picked(picked: Picked, in_hw: np.ndarray) -> Batch:
+    """Rows of a stack: bytes stay where they are, others are gathered and checked."""
+    if picked.images.dtype != torch.uint8:
+        return batch_of(picked.gathered(), in_hw)
+    if picked.images.ndim != 4:
+        raise RenderError(f"a stack must be [M, C, H, W], got {tuple(picked.images.shape)}.")
+    _check_sizes(picked, in_hw)
+    kind, device = KINDS[torch.uint8], picked.images.device
+    return Batch(picked.images, kind, torch.uint8, device, True, False, picked)
 
 
 def result_of(
@@ -250,7 +301,7 @@ def _check_alike(images: list[Tensor]) -> None:
                 )
 
 
-def _check_sizes(images: Tensor | list[Tensor], in_hw: np.ndarray) -> None:
+def _check_sizes(images: Tensor | Picked | list[Tensor], in_hw: np.ndarray) -> None:
     if len(images) != len(in_hw):
         raise RenderError(
             f"the plan reads {len(in_hw)} images, got {len(images)}. Give one image for each of "

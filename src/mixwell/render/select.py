@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 
+import torch
+
 from mixwell._errors import BackendError
 
 
@@ -37,13 +39,33 @@ def backends() -> tuple[BackendInfo, ...]:
     return (
         BackendInfo("reference", ("any",), True),
         BackendInfo("numba", ("cpu",), _has_numba(), "" if _has_numba() else "not installed"),
-        BackendInfo("triton", ("cuda",), False, "not built yet"),
+        BackendInfo("triton", _triton_devices(), not _without_triton(), _without_triton()),
     )
 
 
 @cache
 def _has_numba() -> bool:
     return find_spec("numba") is not None
+
+
+@cache
+def _without_triton() -> str:
+    """Why Triton cannot be used, or "". The GPU itself is not asked: that would start CUDA."""
+    if find_spec("triton") is None:
+        return "not installed"
+    built = torch.version.cuda or torch.version.hip or getattr(torch.version, "xpu", None)
+    if built or _interpreted():
+        return ""
+    return "this torch has no GPU support"
+
+
+def _triton_devices() -> tuple[str, ...]:
+    return ("cuda", "xpu", "cpu") if _interpreted() else ("cuda", "xpu")
+
+
+def _interpreted() -> bool:
+    """Whether Triton's kernels run in NumPy: slow, for tests."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 @cache
@@ -67,7 +89,8 @@ def choose(name: str, device: str) -> BackendInfo:
     if name == "auto":
         name = os.environ.get("MIXWELL_BACKEND") or name
     if name == "auto":
-        return known["numba"] if known["numba"].serves(device) else known["reference"]
+        best = "numba" if device == "cpu" else "triton"
+        return known[best] if known[best].serves(device) else known["reference"]
     works = ", ".join(repr(info.name) for info in known.values() if info.serves(device))
     if name not in known:
         names = ", ".join(repr(n) for n in ("auto", *known))

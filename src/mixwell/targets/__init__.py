@@ -2,7 +2,7 @@
 
 from mixwell.targets.accuracy import accuracy, exact_match, mixed_accuracy, multilabel_accuracy
 from mixwell.targets.consistency import jsd_loss
-from mixwell.targets.detectors import unweighted_losses, weighted_losses
+from mixwell.targets.detectors import target_sets, unweighted_losses, weighted_losses
 from mixwell.targets.features import mix_features
 from mixwell.targets.heads import each_head, heads_loss, target_loss
 from mixwell.targets.kinds import LayeredMasks, MultiLabels, SparseLabels, Weighted
@@ -37,6 +37,7 @@ __all__ = [
     "sparse_labels",
     "sparse_loss",
     "target_loss",
+    "target_sets",
     "unweighted_losses",
     "visible_sources",
     "weighted_losses",

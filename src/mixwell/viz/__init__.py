@@ -9,6 +9,7 @@ from mixwell.viz.boxes import box_sheet, draw_boxes
 from mixwell.viz.curves import LiveCurves, curves
 from mixwell.viz.gradation import gradation, gradation_plan
 from mixwell.viz.layout import grid
+from mixwell.viz.masks import mask_sheet
 from mixwell.viz.sheet import sheet
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "gradation_plan",
     "grid",
     "label_bar",
+    "mask_sheet",
     "sheet",
 ]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from tests.mutants.faults import (
     anchors,
+    detection,
     detection_data,
     detectors,
+    finetune,
+    gpu_runs,
+    kaggle,
     loader,
     mixers,
     numba,
@@ -14,7 +18,11 @@ from tests.mutants.faults import (
     profiles,
     recipes,
     render,
+    scenes,
+    segmentation,
+    stylize,
     targets,
+    triton,
 )
 from tests.mutants.faults.fault import Fault
 
@@ -27,10 +35,18 @@ FAULTS: tuple[Fault, ...] = (
     *profiles.FAULTS,
     *render.FAULTS,
     *numba.FAULTS,
+    *triton.FAULTS,
     *loader.FAULTS,
     *targets.FAULTS,
+    *scenes.FAULTS,
     *anchors.FAULTS,
     *detectors.FAULTS,
     *recipes.FAULTS,
+    *stylize.FAULTS,
+    *kaggle.FAULTS,
+    *gpu_runs.FAULTS,
     *detection_data.FAULTS,
+    *detection.FAULTS,
+    *finetune.FAULTS,
+    *segmentation.FAULTS,
 )

@@ -29,9 +29,14 @@ def policy(case: Case, mixing: bool, interp: str = "nearest") -> mw.Policy:
         ops.append(mw.RandomResizedCrop(case.side))
     elif case.crop == "padded":
         ops.append(mw.RandomCrop(case.side, padding=4))
+    elif case.crop == "cut":
+        ops.append(mw.RandomCrop(case.side))
     ops.append(mw.HorizontalFlip())
     if case.randaug:
         ops.append(mw.RandAugment(num_ops=2, magnitude=9, interp=interp))
+    if case.cutout:
+        share = (case.cutout_share, case.cutout_share)
+        ops.append(mw.RandomErasing(share, (1.0, 1.0), p=1.0))
     if mixing and case.mixers:
         known = {"mixup": mw.MixUp(), "cutmix": mw.CutMix()}
         chosen = [known[kind] for kind in case.mixers]

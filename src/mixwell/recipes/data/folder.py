@@ -142,7 +142,7 @@ def _image_files(folder: Path) -> list[Path]:
 
 
 def load_folders(data_dir: Path) -> TrainTest:
-    """Load ``train/`` and ``val/`` (or, where there is no ``val/``, ``test/``) of a folder.
+    """Load ``train/`` and ``val/`` of a folder; without ``val/``, ``valid/`` or else ``test/``.
 
     A folder with none of the three is taken for one of class folders: of each class every fifth
     file, in order of path, becomes the test part, as for the digits; the result's ``note`` says so.
@@ -159,7 +159,7 @@ def load_folders(data_dir: Path) -> TrainTest:
     """
     if is_unsplit(data_dir):
         return _split(data_dir)
-    names = [name for name in ("val", "test") if (data_dir / name).is_dir()]
+    names = [name for name in ("val", "valid", "test") if (data_dir / name).is_dir()]
     if not (data_dir / "train").is_dir() or not names:
         found = sorted(path.name for path in data_dir.iterdir()) if data_dir.is_dir() else "nothing"
         raise DataError(

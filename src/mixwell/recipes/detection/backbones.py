@@ -2,7 +2,7 @@
 
 A network is cut where its maps shrink: the last map of each stride is handed out. That serves
 torchvision's networks that are a chain of blocks (ResNet and its kin, MobileNet, EfficientNet,
-ConvNeXt, VGG, DenseNet, RegNet, ShuffleNet, MNASNet, SqueezeNet), and timm's with `features_only`.
+ConvNeXt, VGG, DenseNet, RegNet, ShuffleNet, MNASNet), and timm's with `features_only`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torchvision.ops.feature_pyramid_network import (
 )
 
 from mixwell import DataError
-from mixwell.recipes.detection.weights import Loaded, load_matching, read_weights
+from mixwell.recipes.detection.weights import NONE, Loaded, load_matching, weights_of
 from mixwell.recipes.models import build_model
 
 PYRAMID = 256
@@ -54,6 +54,7 @@ class Stages(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.given = [k for k, stride in enumerate(strides) if stride >= least]
         self.channels = [channels[k] for k in self.given]
+        self.strides = [strides[k] for k in self.given]
         if trainable_layers is not None:
             for stage in stages[: max(len(stages) - trainable_layers, 0)]:
                 stage.requires_grad_(False)
@@ -77,6 +78,7 @@ class TimmStages(nn.Module):
         about = list(zip(network.feature_info.reduction(), network.feature_info.channels()))  # noqa: B905
         self.given = [k for k, (stride, _) in enumerate(about) if stride >= least]
         self.channels = [about[k][1] for k in self.given]
+        self.strides = [about[k][0] for k in self.given]
 
     def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
         """The maps, by number, the largest first."""
@@ -96,11 +98,12 @@ class Pyramid(nn.Module):
         super().__init__()
         self.body = body
         top: ExtraFPNBlock = LastLevelMaxPool()
+        last, more = body.strides[-1], 1
         if extra == "p6p7":
-            top = LastLevelP6P7(PYRAMID, PYRAMID)
+            top, more = LastLevelP6P7(PYRAMID, PYRAMID), 2
         self.fpn = FeaturePyramidNetwork(body.channels, PYRAMID, extra_blocks=top)
         self.out_channels = PYRAMID
-        self.levels = len(body.channels) + (2 if extra == "p6p7" else 1)
+        self.strides = [*body.strides, *(last * 2**k for k in range(1, more + 1))]
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """The maps, the largest first."""
@@ -159,30 +162,10 @@ def backbone(
         return _timm(name.removeprefix(_TIMM), weights, least, trainable_layers)
     network = build_model(name, 1000)
     loaded = None
-    if weights != "none":
-        loaded = load_matching(network, named_weights(name, weights), f"Weights for {name}")
-    stages, strides, channels = _cut(_chain(network, name), name)
+    if weights != NONE:
+        loaded = load_matching(network, weights_of(name, weights), f"Weights for {name}")
+    stages, strides, channels = _cut(_chain(network), name)
     return Stages(stages, strides, channels, least, trainable_layers), loaded
-
-
-def named_weights(name: str, weights: str) -> dict[str, Tensor]:
-    """A file's weights, or torchvision's own for a name (DEFAULT; they are downloaded).
-
-    Raises:
-        DataError: there are none, or the file cannot be read.
-    """
-    if weights != "DEFAULT":
-        return read_weights(weights)
-    from torchvision.models import get_model_weights
-
-    try:
-        enum = get_model_weights(name.removeprefix("torchvision:"))
-    except ValueError:
-        raise DataError(
-            f"DEFAULT weights are torchvision's, got the model {name}, which has none there. Give "
-            "a file, or none."
-        ) from None
-    return dict(enum.DEFAULT.get_state_dict(progress=False))  # type: ignore[attr-defined]
 
 
 def _timm(
@@ -191,25 +174,26 @@ def _timm(
     build_model(_TIMM + name, 1)  # refuses unknown names, with close ones
     import timm
 
-    network = timm.create_model(name, features_only=True, pretrained=weights == "DEFAULT")
+    network = timm.create_model(name, features_only=True)
     loaded = None
-    if weights not in ("none", "DEFAULT"):
-        loaded = load_matching(network, read_weights(weights), f"Weights for timm:{name}")
+    if weights != NONE:
+        state = weights_of(_TIMM + name, weights)
+        loaded = load_matching(network, state, f"Weights for timm:{name}")
     return TimmStages(network, least, trainable_layers), loaded
 
 
-def _chain(network: Any, name: str) -> list[nn.Module]:
+def _chain(network: Any) -> list[nn.Module]:
     """The network's blocks up to its last map, in order."""
-    home = network.features if isinstance(getattr(network, "features", None), nn.Module) else network
+    home = (
+        network.features if isinstance(getattr(network, "features", None), nn.Module) else network
+    )
     blocks = []
     for child in home.children():
-        if isinstance(child, nn.Linear | nn.AdaptiveAvgPool2d | nn.Dropout):
-            break
-        blocks.append(child)
-    inside = [b for block in blocks for b in (block if type(block) is nn.Sequential else [block])]
-    if home is network and not hasattr(network, "layer1") and not hasattr(network, "stem"):
-        raise _no_chain(name)
-    return inside
+        for block in child if type(child) is nn.Sequential else [child]:
+            if isinstance(block, nn.Linear | nn.AdaptiveAvgPool2d | nn.Dropout):
+                return blocks
+            blocks.append(block)
+    return blocks
 
 
 def _cut(blocks: list[nn.Module], name: str) -> tuple[list[nn.Module], list[int], list[int]]:
@@ -223,19 +207,21 @@ def _cut(blocks: list[nn.Module], name: str) -> tuple[list[nn.Module], list[int]
         try:
             with torch.no_grad():
                 x = block.eval()(x)
-        except (RuntimeError, TypeError, ValueError):
+        except (AssertionError, RuntimeError, TypeError, ValueError):
             raise _no_chain(name) from None
         block.train(was)
         if not isinstance(x, Tensor) or x.ndim != 4 or x.shape[-1] < 1:
             raise _no_chain(name)
         stride = round(_PROBE / x.shape[-1])
+        if strides and stride < strides[-1]:  # channels came last, as in a Swin transformer
+            raise _no_chain(name)
         if not strides or stride > strides[-1]:
             stages.append([])
             strides.append(stride)
             channels.append(0)
         stages[-1].append(block)
         channels[-1] = x.shape[1]
-    if strides[-1] < 16:
+    if not strides or strides[-1] < 16:
         raise _no_chain(name)
     return [nn.Sequential(*stage) for stage in stages], strides, channels
 

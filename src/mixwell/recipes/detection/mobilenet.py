@@ -1,8 +1,4 @@
-"""MobileNetV2 with the padding of either library, and SSDlite on its maps.
-
-Weights that were trained in TensorFlow expect its padding: where a stride of 2 leaves one pixel
-too few, it is added to the right and below, while PyTorch's own layers pad all sides alike. Without
-it the network still works, only worse (89.3 against 80.4 % top-1 on a thousand photographs).
+"""SSDlite on the maps of a MobileNetV2, and batch norms that are held.
 
 References:
     Sandler et al., "MobileNetV2", 2018, arXiv:1801.04381 (section 6.2: SSDlite).
@@ -13,21 +9,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import partial
-from typing import Literal
+from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import MobileNetV2
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLiteHead
 from torchvision.ops import Conv2dNormActivation
+from torchvision.ops.misc import FrozenBatchNorm2d
 
-Style = Literal["torch", "tensorflow"]
+from mixwell.recipes.models.mobilenet import MEAN, STD, Style
+
 NORMALISATION = {
-    "torch": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "tensorflow": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "torchvision": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "tensorflow": (MEAN, STD),
 }
 """Mean and std of inputs in 0 .. 1: ImageNet's, or x / 127.5 - 1 in levels."""
 SCALES = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
@@ -35,52 +30,22 @@ SCALES = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
 _STAGES = ((0, 2), (2, 4), (4, 7), (7, 14))
 """Blocks of `features` of strides 2, 4, 8 and 16; the last expands into block 14."""
 STAGES = len(_STAGES) + 1
-
-
-class SameConv2d(nn.Conv2d):
-    """A convolution that pads as TensorFlow's "SAME": as little as needed, more at the end."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The convolution; sides are ceil(side / stride)."""
-        sizes = input.shape[-2:]
-        down, across = (
-            max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
-            for n, s, k, d in zip(
-                sizes, self.stride, self.kernel_size, self.dilation, strict=True
-            )
-        )
-        padded = F.pad(input, (across // 2, across - across // 2, down // 2, down - down // 2))
-        return F.conv2d(
-            padded, self.weight, self.bias, self.stride, (0, 0), self.dilation, self.groups
-        )
-
-
-def mobilenet_v2(style: Style = "torch") -> MobileNetV2:
-    """torchvision's network, freshly initialised, with one of the two paddings.
-
-    Args:
-        style: "torch", or "tensorflow": strided convolutions pad to the right and below.
-    """
-    network = MobileNetV2()
-    if style == "tensorflow":
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d) and module.stride != (1, 1):
-                module.__class__ = SameConv2d
-    return network
+norm = partial(nn.BatchNorm2d, eps=1e-3)
+"""Batch norms of the parts that start from nothing."""
 
 
 class Maps(nn.Module):
     """A MobileNetV2 as six maps: strides 16 and 32, then four that halve the size each.
 
     Args:
-        network: with the weights it shall start from.
+        network: torchvision's MobileNetV2, with the weights it shall start from.
         trainable_layers: how many of its 5 stages learn, the last ones; the others are held.
     """
 
-    def __init__(self, network: MobileNetV2, trainable_layers: int = STAGES) -> None:
+    def __init__(self, network: Any, trainable_layers: int = STAGES) -> None:
         super().__init__()
         blocks = list(network.features)
-        expand, *rest = blocks[14].conv  # type: ignore[union-attr]
+        expand, *rest = blocks[14].conv
         stages = [blocks[a:b] for a, b in _STAGES]
         stages[-1].append(expand)
         self.low = nn.Sequential(*(nn.Sequential(*stage) for stage in stages))
@@ -89,7 +54,7 @@ class Maps(nn.Module):
         for stage in held:
             stage.requires_grad_(False)
         self.extra = nn.ModuleList(
-            [_halving(1280, 512), _halving(512, 256), _halving(256, 256), _halving(256, 128)]
+            [halving(1280, 512), halving(512, 256), halving(256, 256), halving(256, 128)]
         )
         self.out_channels = [576, 1280, 512, 256, 256, 128]
 
@@ -102,7 +67,7 @@ class Maps(nn.Module):
         return OrderedDict((str(k), found) for k, found in enumerate(maps))
 
 
-def ssdlite(backbone: Maps, num_classes: int, side: int, style: Style = "torch") -> SSD:
+def ssdlite(backbone: Maps, num_classes: int, side: int, style: Style = "torchvision") -> SSD:
     """torchvision's SSD with SSDlite's separable heads on a MobileNetV2.
 
     Its default boxes start smaller than those of torchvision's SSDlite (a tenth of the side).
@@ -116,7 +81,7 @@ def ssdlite(backbone: Maps, num_classes: int, side: int, style: Style = "torch")
     boxes = DefaultBoxGenerator([[2, 3]] * len(backbone.out_channels), scales=list(SCALES))
     mean, std = NORMALISATION[style]
     head = SSDLiteHead(
-        backbone.out_channels, boxes.num_anchors_per_location(), num_classes + 1, _norm
+        backbone.out_channels, boxes.num_anchors_per_location(), num_classes + 1, norm
     )
     return SSD(
         backbone,
@@ -133,12 +98,9 @@ def ssdlite(backbone: Maps, num_classes: int, side: int, style: Style = "torch")
     )
 
 
-_norm = partial(nn.BatchNorm2d, eps=1e-3)
-
-
-def _halving(inputs: int, outputs: int) -> nn.Sequential:
+def halving(inputs: int, outputs: int) -> nn.Sequential:
     """Down to half the channels, down to half the size, up to the outputs."""
-    layer = partial(Conv2dNormActivation, norm_layer=_norm, activation_layer=nn.ReLU6)
+    layer = partial(Conv2dNormActivation, norm_layer=norm, activation_layer=nn.ReLU6)
     inner = outputs // 2
     block = nn.Sequential(
         layer(inputs, inner, kernel_size=1),
@@ -165,6 +127,9 @@ def freeze_norms(module: nn.Module) -> int:
 
     Names in the state dict stay the same.
     """
+    for name, norm in list(module.named_modules()):
+        if isinstance(norm, FrozenBatchNorm2d):  # torchvision's own, without num_batches_tracked
+            module.set_submodule(name, _thawed(norm))
     found = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
     for norm in found:
         norm.__class__ = FrozenNorm
@@ -173,27 +138,7 @@ def freeze_norms(module: nn.Module) -> int:
     return len(found)
 
 
-def folded(parts: dict[str, Tensor], eps: float = 1e-5) -> dict[str, Tensor]:
-    """8-bit weights with batch norm folded in, as float weights of torchvision's names.
-
-    Args:
-        parts: "X.weight" (int8), "X.scale" (float, one for each output channel), and "Y.bias";
-            a bias without a weight is that of a batch norm that is the identity otherwise.
-        eps: of the network's batch norms.
-    """
-    state = {}
-    for name, value in parts.items():
-        home, _, kind = name.rpartition(".")
-        if kind == "weight":
-            scale = parts[f"{home}.scale"]
-            state[name] = value.float() * scale.view(-1, *[1] * (value.ndim - 1))
-        elif kind == "bias":
-            state[name] = value
-            if f"{home}.weight" not in parts:
-                state |= {
-                    f"{home}.weight": torch.ones_like(value),
-                    f"{home}.running_mean": torch.zeros_like(value),
-                    f"{home}.running_var": torch.full_like(value, 1 - eps),
-                    f"{home}.num_batches_tracked": torch.tensor(0),
-                }
-    return state
+def _thawed(norm: FrozenBatchNorm2d) -> nn.BatchNorm2d:
+    made = nn.BatchNorm2d(norm.state_dict()["weight"].numel(), eps=norm.eps)
+    made.load_state_dict(norm.state_dict(), strict=False)
+    return made

@@ -1,26 +1,17 @@
-"""Weights from files, and as much of them as fits.
-
-A file is PyTorch's (.pth, .pt: a state dict, alone, or as "state_dict" or "model" of a dict, such
-as this recipe's checkpoints), or NumPy's (.npz: arrays by name; int8 weights with scales and
-folded batch norms too). Nothing in a file is executed.
-"""
+"""As much of a file's weights as fits a detector."""
 
 from __future__ import annotations
 
-import pickle
-import zipfile
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from mixwell import DataError
 from mixwell.recipes.detection.data.files import shorten
-from mixwell.recipes.detection.mobilenet import folded
+from mixwell.recipes.models.named import DEFAULT, named_weights
+from mixwell.recipes.models.weights import read_weights
 
-_HOMES = ("state_dict", "model")
+NONE = "none"
 
 
 class Loaded(NamedTuple):
@@ -46,32 +37,13 @@ class Loaded(NamedTuple):
         return text
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """A file's tensors by name.
+def weights_of(model: str, weights: str) -> dict[str, Tensor]:
+    """The weights that DEFAULT means for a classification model, or those of a file.
 
     Raises:
-        DataError: it is missing, damaged, or holds something else.
+        DataError: there are none, they cannot be fetched, or the file cannot be read.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"Weights are none, DEFAULT or a file, got no file {path}. Check the path.")
-    try:
-        found = _arrays(path) if path.suffix == ".npz" else _checkpoint(path)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        why = str(error).strip().splitlines() or [""]
-        raise DataError(
-            f"A file of weights must be a state dict (.pth) or arrays (.npz) without code, got "
-            f"{type(error).__name__} for {path}: {why[0]}. Save model.state_dict() alone."
-        ) from None
-    except zipfile.BadZipFile:
-        raise DataError(f"A .npz file must be whole, got a damaged one: {path}.") from None
-    if not found or not all(isinstance(value, Tensor) for value in found.values()):
-        kinds = sorted({type(value).__name__ for value in found.values()})
-        raise DataError(
-            f"A file of weights must hold tensors by name, got {shorten(kinds)} in {path}. Save "
-            "model.state_dict()."
-        )
-    return {name.removeprefix("module."): value for name, value in found.items()}
+    return named_weights(model, weights) if weights == DEFAULT else read_weights(weights)
 
 
 def load_matching(model: nn.Module, state: dict[str, Tensor], what: str) -> Loaded:
@@ -95,17 +67,3 @@ def load_matching(model: nn.Module, state: dict[str, Tensor], what: str) -> Load
     model.load_state_dict(fits, strict=False)
     kept = tuple(k for k in own if k not in fits and not k.endswith("num_batches_tracked"))
     return Loaded(len(fits), kept, tuple(k for k in state if k not in fits))
-
-
-def _arrays(path: Path) -> dict[str, Tensor]:
-    with np.load(path, allow_pickle=False) as file:
-        parts = {name: torch.from_numpy(file[name]) for name in file.files}
-    return folded(parts) if any(name.endswith(".scale") for name in parts) else parts
-
-
-def _checkpoint(path: Path) -> dict[str, Any]:
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    for home in _HOMES:
-        if isinstance(content, dict) and isinstance(content.get(home), dict):
-            return content[home]
-    return content if isinstance(content, dict) else {"": content}

@@ -15,10 +15,14 @@ import torch
 from torch import nn
 
 from mixwell.recipes.models.cifar_resnet import CifarResNet, resnet18_cifar
+from mixwell.recipes.models.mobilenet import PadBehind, mobilenet_v2
 from mixwell.recipes.models.resnet9 import ResNet9
+from mixwell.recipes.models.resnet9_fast import FastResNet9
 from mixwell.recipes.models.small import DigitsNet
 
 Builder = Callable[[int, int], nn.Module]
+MOBILENET_TF = "mobilenet_v2-tf"
+"""torchvision's MobileNetV2 with the padding that weights from Keras or TFLite expect."""
 DEPTHS = (20, 32, 44, 56, 110)
 
 # Both would return a tuple in training mode, and warn that their slow initialiser may change.
@@ -36,12 +40,22 @@ def _build_cifar_resnet(depth: int, shortcut: Any, num_classes: int, in_channels
     return CifarResNet(depth, num_classes, in_channels, shortcut)
 
 
+def _build_mobilenet_tf(num_classes: int, in_channels: int) -> nn.Module:
+    network = mobilenet_v2(num_classes)
+    if in_channels != 3:
+        _replace_stem(network, in_channels)
+    return network
+
+
 _BUILTIN: dict[str, Builder] = {
     **{f"resnet{depth}": _cifar_resnet(depth, "pad") for depth in DEPTHS},
     **{f"resnet{depth}-proj": _cifar_resnet(depth, "proj") for depth in DEPTHS},
     "resnet18-cifar": resnet18_cifar,
     "resnet9": ResNet9,
+    "resnet9-fast": FastResNet9,
+    "resnet9-fast-wide": partial(FastResNet9, width=1.5),
     "digits-net": DigitsNet,
+    MOBILENET_TF: _build_mobilenet_tf,
 }
 
 
@@ -140,7 +154,7 @@ def _replace_stem(model: nn.Module, in_channels: int) -> None:
         for path, module in model.named_modules()
         if isinstance(module, nn.Conv2d) and module.in_channels == 3
     )
-    new = nn.Conv2d(
+    new = (PadBehind if isinstance(old, PadBehind) else nn.Conv2d)(
         in_channels,
         old.out_channels,
         old.kernel_size,  # type: ignore[arg-type]

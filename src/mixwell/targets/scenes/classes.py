@@ -70,6 +70,16 @@ def together(made: Sequence[Any]) -> Any:
     return _stacked(*made) if same else list(made)
 
 
+def nothing(empty: Any, *, layers: bool) -> Any:
+    """The maps of no images, from an empty tensor or array [0, H, W]."""
+    if not layers:
+        return empty
+    shares = torch.zeros(0, FEWEST)
+    if isinstance(empty, np.ndarray):
+        return LayeredMasks(np.stack([empty] * FEWEST, axis=1), shares.numpy())  # type: ignore[arg-type]
+    return LayeredMasks(torch.stack([empty] * FEWEST, dim=1), shares.to(empty.device))
+
+
 def heaviest(
     maps: list[Tensor], steps: Sequence[Edit | Mix], ignore_index: int
 ) -> list[np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -22,18 +22,29 @@ from mixwell.targets.scenes.classes import (
     class_maps,
     heaviest,
     layered,
+    nothing,
     semantic,
     together,
 )
 from mixwell.targets.scenes.masks import follow_instances
 from mixwell.targets.scenes.options import Boxes, BoxFormat, Keypoints, MaskKind
 from mixwell.targets.scenes.read import Reader, Scene, mask_boxes
+from mixwell.targets.scenes.rings import Rings, follow_rings, ring_area, ring_boxes
 from mixwell.targets.scenes.write import Writer, as_like, owners, stacked
 
-MADE = ("boxes", "masks", "keypoints", "weights", "source", "sources", "shares", "area")
-"""Entries that follow rules of their own."""
-PLACES = {"boxes": 'boxes="xyxy"', "masks": 'masks="instance"', "keypoints": "keypoints=True"}
+MIXING = ("weights", "source", "sources", "shares")
+PLACES = {
+    "boxes": 'boxes="xyxy"',
+    "masks": 'masks="instance"',
+    "polygons": 'masks="polygons"',
+    "keypoints": "keypoints=True",
+}
 """Entries that would be wrong if they stayed as they are, and how each is declared."""
+MADE = (*PLACES, *MIXING, "area")
+"""Entries that follow rules of their own."""
+
+Shapes = list[Tensor] | list[Rings]
+"""Of each thing its mask, uint8 [H, W], or its polygons."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +53,7 @@ class SceneForm:
 
     Attributes:
         boxes: how "boxes" are written; None: there are none.
-        masks: "instance": "masks" are [n, H, W]; "semantic": class maps [H, W], in an entry
-            "masks" or in place of the dict; "layers": the same, and outputs may be blends, see
-            `LayeredMasks`; None: there are none.
+        masks: see `MaskKind`; None: there are none.
         keypoints: how "keypoints" are written; None: there are none.
         ignore_index: of class maps, where no image is.
         mixes: the training policy mixes, so targets say weights and sources.
@@ -65,19 +74,28 @@ class SceneForm:
     def __post_init__(self) -> None:
         """Check what is declared."""
         if self.masks not in (None, *get_args(MaskKind)):
+            kinds = ", ".join(f'"{kind}"' for kind in get_args(MaskKind))
+            raise TargetError(f"masks must be one of {kinds}, got {self.masks!r}.")
+        if self.boxes is not None and self.boxes.tight and not self.shaped:
             raise TargetError(
-                f'masks must be "instance", "semantic" or "layers", got {self.masks!r}.'
-            )
-        if self.boxes is not None and self.boxes.tight and self.masks != "instance":
-            raise TargetError(
-                "Boxes(tight=True) fits boxes to instance masks, got masks="
+                "Boxes(tight=True) fits boxes to instance masks or polygons, got masks="
                 f'{self.masks!r}. Declare masks="instance", or leave tight out.'
             )
+        if self.boxes is not None and self.boxes.tight and self.boxes.oriented:
+            raise TargetError(
+                f"Boxes(tight=True) makes upright boxes, got the format {self.boxes.format!r}. "
+                'Declare "xyxy", "xywh" or "cxcywh", or leave tight out.'
+            )
+
+    @property
+    def shaped(self) -> bool:
+        """Whether things have a shape: instance masks or polygons."""
+        return self.masks in ("instance", "polygons")
 
     @property
     def things(self) -> bool:
         """Whether there is anything with a place: boxes, instances or keypoints."""
-        return self.boxes is not None or self.keypoints is not None or self.masks == "instance"
+        return self.boxes is not None or self.keypoints is not None or self.shaped
 
     @property
     def maps(self) -> bool:
@@ -99,11 +117,11 @@ class SceneForm:
         def behind(steps: Sequence[Edit | Mix]) -> Things:
             classes = None if maps is None else heaviest(maps, steps, self.ignore_index)
             if scene is None:
-                nothing = Outlines.start(np.zeros(0), np.zeros((0, 4)), size_hw)
-                return Things(nothing, None, classes, placed=False)
-            items, masks = self._followed(scene, steps)
-            stencils = None if masks is None else [mask.numpy() for mask in masks]
-            return Things(items, stencils, classes)
+                empty = Outlines.start(np.zeros(0), np.zeros((0, 4)), size_hw)
+                return Things(empty, None, classes, placed=False)
+            items, shapes = self._followed(scene, steps)
+            stencils = [mask.numpy() for mask in shapes if isinstance(mask, Tensor)]
+            return Things(items, stencils if self.masks == "instance" else None, classes)
 
         return behind
 
@@ -122,10 +140,10 @@ class SceneForm:
             return self._classes(targets, plan, training)
         scene = self.reader.read(targets, plan.in_hw)
         self.lost.update(scene.lost)
-        items, masks = self._kept(scene, plan)
+        items, shapes = self._kept(scene, plan)
         writer = Writer(scene, items, plan)
         mixed = plan.sources() if self.mixes and training else None
-        made = [self._written(writer, b, masks, mixed) for b in range(len(plan))]
+        made = [self._written(writer, b, shapes, mixed) for b in range(len(plan))]
         if self.maps:
             for target, found in zip(made, self._maps(targets, plan, training), strict=True):
                 target |= _entries(found)
@@ -136,32 +154,34 @@ class SceneForm:
         plain = self.maps and isinstance(made, list)
         return together(made) if plain and not any(isinstance(m, Mapping) for m in made) else made
 
-    def _kept(self, scene: Scene, plan: Plan) -> tuple[Outlines, list[Tensor]]:
-        """What is left at the end, by output, and its instance masks."""
-        items, masks = self._followed(scene, plan.steps)
+    def _kept(self, scene: Scene, plan: Plan) -> tuple[Outlines, Shapes]:
+        """What is left at the end, by output, and its shapes."""
+        items, shapes = self._followed(scene, plan.steps)
         items = replace(items, parent=np.arange(len(items)))
-        if masks is not None:
-            items = items.take(np.array([bool(mask.any()) for mask in masks], bool), "empty mask")
+        if self.shaped:
+            shown = [bool(one.any()) if isinstance(one, Tensor) else bool(one) for one in shapes]
+            items = items.take(np.array(shown, bool), "empty mask")
         if self.boxes is not None:
             items = _visible(items, self.boxes)
-            if masks is not None and self.boxes.tight and len(items):
-                items = _tightened(items, [masks[i] for i in items.parent.tolist()])
+            if self.boxes.tight and len(items):
+                items = _tightened(items, [shapes[i] for i in items.parent.tolist()])
             items = _large(items, self.boxes)
         self.lost.update({k: v for k, v in items.lost.items() if v})
-        return items, [] if masks is None else [masks[i] for i in items.parent.tolist()]
+        kept: Any = [shapes[i] for i in items.parent.tolist()] if self.shaped else []
+        return items, kept
 
-    def _followed(
-        self, scene: Scene, steps: Sequence[Edit | Mix]
-    ) -> tuple[Outlines, list[Tensor] | None]:
-        """Things behind some steps, and their instance masks if they have any."""
+    def _followed(self, scene: Scene, steps: Sequence[Edit | Mix]) -> tuple[Outlines, Shapes]:
+        """Things behind some steps, and their shapes if they have any."""
         least = 0.0 if self.boxes is None else self.boxes.min_visibility
         items = scene.outlines()
-        if self.masks != "instance":
-            items = items.take(polygons.areas(items.points) > 0, "outside")
-            return follow(items, steps, min_visibility=least), None
-        return follow_instances(items, _instances(scene), steps, least)
+        if self.masks == "instance":
+            return follow_instances(items, _instances(scene), steps, least)
+        if self.masks == "polygons":
+            return follow_rings(items, scene.rings, steps, scene.size_hw, least)
+        items = items.take(polygons.areas(items.points) > 0, "outside")
+        return follow(items, steps, min_visibility=least), []
 
-    def _written(self, writer: Writer, b: int, masks: list[Tensor], mixed: Any) -> dict[str, Any]:
+    def _written(self, writer: Writer, b: int, shapes: Shapes, mixed: Any) -> dict[str, Any]:
         """The target of one output."""
         scene, some = writer.scene, writer.some(b)
         if not scene.targets:
@@ -176,11 +196,15 @@ class SceneForm:
         if self.boxes is not None:
             made["boxes"] = writer.boxes(b, self.boxes, own["boxes"])
         if self.masks == "instance":
-            made["masks"] = stacked([masks[i] for i in some.tolist()], own["masks"], hw)
+            masks: Any = [shapes[i] for i in some.tolist()]
+            made["masks"] = stacked(masks, own["masks"], hw)
+        if self.masks == "polygons":
+            normalized = self.boxes is not None and self.boxes.normalized
+            made["polygons"] = writer.polygons(b, cast("list[Rings]", shapes), normalized)
         if self.keypoints is not None:
             made["keypoints"] = writer.keypoints(b, self.keypoints, own["keypoints"])
         if "area" in own and self._makes("area", False):
-            made["area"] = self._area(writer, b, made, own["area"])
+            made["area"] = self._area(writer, b, shapes, own["area"])
         if mixed is not None:
             made |= self._mixing(writer, b, own, mixed)
         return {name: made[name] for name in [*own, *made] if name in made}
@@ -193,9 +217,10 @@ class SceneForm:
         """
         declared = {
             "boxes": self.boxes is not None,
-            "masks": self.masks is not None,
+            "masks": self.masks == "instance" or self.maps,
+            "polygons": self.masks == "polygons",
             "keypoints": self.keypoints is not None,
-            "area": self.boxes is not None or self.masks == "instance",
+            "area": self.boxes is not None or self.shaped,
         }
         if name in PLACES and not declared[name]:
             raise TargetError(
@@ -217,12 +242,13 @@ class SceneForm:
             )
         return writer.field(b, name)
 
-    def _area(self, writer: Writer, b: int, made: dict[str, Any], like: Any) -> Any:
-        if self.masks != "instance":
+    def _area(self, writer: Writer, b: int, shapes: Shapes, like: Any) -> Any:
+        """Areas in px: of what is left of the shapes, or scaled as the boxes' visible areas."""
+        if not self.shaped:
             return writer.area(b, like)
-        masks = made["masks"]
-        pixels = np.array([float((mask != 0).sum()) for mask in masks])
-        return as_like(pixels, like, (0, 0))
+        some = [shapes[i] for i in writer.some(b).tolist()]
+        found = [float(s.sum()) if isinstance(s, Tensor) else ring_area(s) for s in some]
+        return as_like(np.array(found, float), like, (0, 0))
 
     def _mixing(self, writer: Writer, b: int, own: Mapping, mixed: Any) -> dict[str, Any]:
         """Weights and sources of one output."""
@@ -248,7 +274,8 @@ class SceneForm:
         """Class maps, which stand in place of a dict or in it."""
         found = self._maps(targets, plan, training)
         if not isinstance(targets, list | tuple):  # one tensor or array of all
-            return together(found) if len(found) else targets[:0]
+            layers = self.masks == "layers" and training
+            return together(found) if len(found) else nothing(targets[:0], layers=layers)
         if targets and isinstance(targets[0], Mapping):
             own = [targets[b] for b in owners(plan).tolist()]
             for name in {name for target in own for name in target} & {"boxes", "keypoints"}:
@@ -330,8 +357,11 @@ def _large(items: Outlines, boxes: Boxes) -> Outlines:
     return items.take(side >= boxes.min_side - 1e-9, "min_side")
 
 
-def _tightened(items: Outlines, masks: list[Tensor]) -> Outlines:
-    """Boxes as the rectangles around what masks show."""
-    boxes = np.concatenate([mask_boxes(mask[None]) for mask in masks])
+def _tightened(items: Outlines, shapes: list[Any]) -> Outlines:
+    """Boxes as the rectangles around what is left of masks or polygons."""
+    if isinstance(shapes[0], Tensor):
+        boxes = np.concatenate([mask_boxes(mask[None]) for mask in shapes])
+    else:
+        boxes = ring_boxes(shapes)
     points = polygons.padded(polygons.of_boxes(boxes), items.points.shape[1])
     return replace(items, points=points, upright=np.ones(len(items), bool))

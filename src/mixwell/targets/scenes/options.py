@@ -20,7 +20,15 @@ BoxFormat = Literal["xyxy", "xywh", "cxcywh", "xyxyxyxy", "cxcywhr", "xywhr"]
 | "xywhr"    | the corner that is left top before turning, width, height, angle             |
 """
 
-MaskKind = Literal["instance", "semantic", "layers"]
+MaskKind = Literal["instance", "polygons", "semantic", "layers"]
+"""
+| kind       | a target's                                                                     |
+| ---------- | ------------------------------------------------------------------------------ |
+| "instance" | "masks", [n, H, W], not 0 where a thing is                                     |
+| "polygons" | "polygons", for each thing a list of rings [V, 2] or [x0, y0, x1, y1, ...], px |
+| "semantic" | "masks", class numbers [H, W]; or that alone, without a dict                   |
+| "layers"   | the same, and outputs may be blends, see `LayeredMasks`                        |
+"""
 
 PER_BOX = (
     *("labels", "label", "category_id", "iscrowd", "ignore", "difficult", "truncated", "occluded"),
@@ -42,12 +50,14 @@ class Boxes:
 
     Args:
         format: see `BoxFormat`.
-        normalized: coordinates are parts of the image's width and height, 0 .. 1.
+        normalized: coordinates, those of polygons too, are parts of the image's width and height,
+            0 .. 1.
         min_visibility: 0 .. 1: a box is dropped if less than this part of its area is visible,
             after a mix or at the end. 0 keeps whatever has any area.
         min_area: px, of the visible box at the end.
         min_side: px, of the visible box's shorter side at the end.
-        tight: with instance masks, boxes are the rectangles around what the masks show at the end.
+        tight: with instance masks or polygons, boxes are the rectangles around what is left of them
+            at the end.
         invalid: what to do with boxes that are inverted, without area or not finite: "raise", or
             "drop" them, counted.
         per_box: further entries of a target that hold one value for each box.

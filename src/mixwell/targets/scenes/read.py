@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from mixwell.plan import polygons
 from mixwell.plan.outlines import Outlines
 from mixwell.targets.scenes import formats
 from mixwell.targets.scenes.options import Boxes, Keypoints, MaskKind
+from mixwell.targets.scenes.rings import Rings, read_rings, ring_boxes
 
 Target = Mapping[str, Any]
 
@@ -28,6 +29,7 @@ class Scene:
         row: int64 [M], the image each thing is in.
         place: int64 [M], its place among that image's things.
         corners: float64 [M, 4, 2], px.
+        rings: polygons of each thing, px; empty where there are none.
         upright: whether all corners are those of boxes along the axes.
         marks: float64 [M, K, 2], keypoints, px.
         level: float64 [M, K], their visibility 0, 1 or 2.
@@ -39,6 +41,7 @@ class Scene:
     row: np.ndarray
     place: np.ndarray
     corners: np.ndarray
+    rings: list[Rings]
     upright: bool
     marks: np.ndarray
     level: np.ndarray
@@ -80,11 +83,11 @@ class Reader:
         parts = [
             self._one(t, hw, i) for i, (t, hw) in enumerate(zip(targets, size_hw, strict=True))
         ]
-        counts = [len(corners) for corners, _ in parts]
+        counts = [len(corners) for corners, _, _ in parts]
         row = np.repeat(np.arange(len(parts)), counts)
         place = np.concatenate([np.zeros(0, np.int64), *(np.arange(c) for c in counts)])
-        corners = np.concatenate([np.zeros((0, 4, 2)), *(corners for corners, _ in parts)])
-        points = [points for _, points in parts]
+        corners = np.concatenate([np.zeros((0, 4, 2)), *(corners for corners, _, _ in parts)])
+        points = [points for _, points, _ in parts]
         lengths = {p.shape[1] for p in points if len(p)} or {0}
         if len(lengths) > 1:
             raise TargetError(
@@ -97,6 +100,7 @@ class Reader:
             row=row.astype(np.int64),
             place=place.astype(np.int64),
             corners=corners,
+            rings=[rings for _, _, some in parts for rings in some],
             upright=self.boxes is None or not self.boxes.oriented,
             marks=marks[..., :2],
             level=marks[..., 2],
@@ -105,15 +109,24 @@ class Reader:
         )
         return self._valid(scene)
 
-    def _one(self, target: Target, hw: np.ndarray, image: int) -> tuple[np.ndarray, np.ndarray]:
-        """Corners [n, 4, 2] and keypoints [n, K, 3] of one image."""
+    def _one(
+        self, target: Target, hw: np.ndarray, image: int
+    ) -> tuple[np.ndarray, np.ndarray, list[Rings]]:
+        """Corners [n, 4, 2], keypoints [n, K, 3] and polygons of one image."""
         height, width = (float(v) for v in hw)
         points = self._points(target, (height, width), image)
         count = None if points is None else len(points)
+        rings: list[Rings] = []
+        if self.masks == "polygons":
+            parts = self.boxes is not None and self.boxes.normalized
+            scale = np.array([width, height] if parts else [1.0, 1.0])
+            rings = read_rings(_entry(target, "polygons", image), scale, image)
         if self.boxes is not None:
             corners = _corners(self.boxes, target, (height, width), image)
         elif self.masks == "instance":
             corners = polygons.of_boxes(mask_boxes(_masks(target, image)))
+        elif self.masks == "polygons":
+            corners = polygons.of_boxes(ring_boxes(rings))
         else:
             corners = np.tile(
                 polygons.of_boxes(np.array([[0, 0, width, height]])), (count or 0, 1, 1)
@@ -123,12 +136,18 @@ class Reader:
                 f"Image {image}: every box needs a mask, got {len(corners)} boxes and "
                 f"{len(_masks(target, image))} masks."
             )
+        if self.masks == "polygons" and len(rings) != len(corners):
+            raise TargetError(
+                f"Image {image}: every box needs polygons, got {len(corners)} boxes and "
+                f"{len(rings)} lists of rings."
+            )
         if count is not None and count != len(corners):
             raise TargetError(
                 f"Image {image}: keypoints come in one row for each box, got {len(corners)} boxes "
                 f"and {count} rows of keypoints."
             )
-        return corners, np.zeros((len(corners), 0, 3)) if points is None else points
+        points = np.zeros((len(corners), 0, 3)) if points is None else points
+        return corners, points, rings
 
     def _points(self, target: Target, hw: tuple[float, float], image: int) -> np.ndarray | None:
         """float64 [n, K, 3], px and visibility."""
@@ -151,7 +170,8 @@ class Reader:
         """The scene without boxes that cannot mean anything."""
         if self.boxes is None:
             return scene
-        good = np.isfinite(scene.corners).all(axis=(1, 2))
+        finite = np.isfinite(scene.corners)
+        good = np.ones(len(finite), bool) if finite.all() else finite.all(axis=(1, 2))
         with np.errstate(invalid="ignore"):
             if scene.upright:
                 good &= (scene.corners[:, 2] > scene.corners[:, 0]).all(axis=1)
@@ -164,14 +184,13 @@ class Reader:
             ends = scene.corners[bad, [0, 2]] if scene.upright else scene.corners[bad]
             raise TargetError(
                 f"Boxes need x0 < x1, y0 < y1 and finite numbers, got {ends.ravel().tolist()} px "
-                f"as box {scene.place[bad]} of image {scene.row[bad]}. Correct it, check the format "
-                f'(now {self.boxes.format!r}), or set Boxes(invalid="drop").'
+                f"as box {scene.place[bad]} of image {scene.row[bad]}. Correct it, check the "
+                f'format (now {self.boxes.format!r}), or set Boxes(invalid="drop").'
             )
         arrays = {n: getattr(scene, n)[good] for n in ("row", "place", "corners", "marks", "level")}
+        rings = [r for r, keep in zip(scene.rings, np.atleast_1d(good), strict=False) if keep]
         lost = Counter({"invalid": int((~good).sum())})
-        return Scene(
-            scene.targets, upright=scene.upright, size_hw=scene.size_hw, lost=lost, **arrays
-        )
+        return replace(scene, rings=rings, lost=lost, **arrays)
 
 
 def _corners(boxes: Boxes, target: Target, hw: tuple[float, float], image: int) -> np.ndarray:

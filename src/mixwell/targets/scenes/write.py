@@ -17,6 +17,7 @@ from mixwell.plan.steps import Mix
 from mixwell.targets.scenes import formats
 from mixwell.targets.scenes.options import Boxes, Keypoints
 from mixwell.targets.scenes.read import Scene, Target
+from mixwell.targets.scenes.rings import Rings, write_rings
 
 
 def owners(plan: Plan) -> np.ndarray:
@@ -68,11 +69,12 @@ class Writer:
         order = form.swapped(found.shape[1]) if found.shape[1] else []
         mirrored = self.items.mirrored[some]
         found[mirrored] = found[mirrored][:, order]
-        columns = like.shape[-1] if getattr(like, "ndim", 3) == 3 else 3
+        shape = np.shape(like)
+        columns = shape[2] if len(shape) == 3 else 3
         if form.normalized:
             found = found / (width, height, 1.0)
-        if not found.shape[1] and getattr(like, "ndim", 0) == 3:  # nobody has any
-            found = np.zeros((0, like.shape[1], 3))
+        if not found.shape[1] and len(shape) == 3:  # nobody has any
+            found = np.zeros((0, shape[1], 3))
         return as_like(found[..., :columns], like, (height, width))
 
     def field(self, output: int, name: str) -> Any:
@@ -87,6 +89,16 @@ class Writer:
             parts.append(_taken(self._value(int(row[start]), name), place[start:stop]))
             start = stop
         return _joined(parts, name)
+
+    def polygons(self, output: int, things: Sequence[Rings], normalized: bool) -> list[Any]:
+        """An output's polygons, each in the kind it came in; `things` are those of all items."""
+        some, (height, width) = self.some(output), self.out_hw[output].tolist()
+        scale = (width, height) if normalized else (1.0, 1.0)
+        made = []
+        for i, row, place in zip(some.tolist(), *self._from(some), strict=True):
+            like = self.scene.targets[row]["polygons"][place]
+            made.append(write_rings([ring / scale for ring in things[i]], like))
+        return made
 
     def area(self, output: int, like: Any) -> Any:
         """Areas, scaled as the boxes' visible areas are."""
@@ -125,8 +137,8 @@ def need_one_each(value: Any, name: str, target: Target, image: int) -> None:
     Raises:
         TargetError: it has not.
     """
-    for what in ("boxes", "masks", "keypoints"):
-        if what not in target or name == what or _is_class_map(target[what]):
+    for what in ("boxes", "masks", "polygons", "keypoints"):
+        if what not in target or name == what or (what == "masks" and _is_class_map(target[what])):
             continue
         if len(target[what]) != len(value):
             raise TargetError(
@@ -180,7 +192,10 @@ def wrapped(made: Tensor, like: Tensor, hw: tuple[int, int]) -> Tensor:
     from torchvision import tv_tensors
 
     if isinstance(like, tv_tensors.BoundingBoxes):
-        return tv_tensors.BoundingBoxes(made, format=like.format, canvas_size=hw)  # type: ignore
+        boxes: Any = tv_tensors.BoundingBoxes(made, format=like.format, canvas_size=hw)
+        if hasattr(like, "clamping_mode"):  # newer torchvision
+            boxes.clamping_mode = like.clamping_mode
+        return boxes
     if isinstance(like, tv_tensors.Mask):
         return tv_tensors.Mask(made)
     points = getattr(tv_tensors, "KeyPoints", None)

@@ -1,0 +1,1 @@
+"""Runs that want a GPU; see README.md."""
