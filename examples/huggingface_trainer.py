@@ -67,7 +67,7 @@ def small_vit(side: int, classes: int) -> ViTForImageClassification:
     return ViTForImageClassification(
         ViTConfig(
             image_size=side,
-            patch_size=max(side // 8, 2),
+            patch_size=max(side // 8, 1),
             num_labels=classes,
             hidden_size=64,
             num_hidden_layers=4,
@@ -85,7 +85,7 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--limit", type=int, help="training images used; all when left out")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(words)
     set_seed(options.seed)

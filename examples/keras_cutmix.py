@@ -116,16 +116,6 @@ def feed(options: argparse.Namespace, policy: mw.Policy, train: Any, seed: int) 
     return endless(loader), len(loader)
 
 
-def variables(model: keras.Model) -> list[keras.Variable]:
-    """Everything that training changes: weights, statistics, Adam's averages, its count."""
-    return [*model.weights, *model.optimizer.variables]
-
-
-def state(model: keras.Model) -> list[np.ndarray]:
-    """The values of `variables`."""
-    return [keras.ops.convert_to_numpy(variable) for variable in variables(model)]
-
-
 def digest(*arrays: np.ndarray) -> str:
     """Eight hexadecimal digits that stand for arrays."""
     parts = hashlib.blake2b(digest_size=4)
@@ -156,12 +146,7 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
     for seed in options.seeds:
         keras.utils.set_random_seed(seed)
         model = resnet(train.images.shape[1:], len(train.classes), options.depth)
-        model.compile(
-            optimizer=keras.optimizers.Adam(),
-            loss=keras.losses.CategoricalCrossentropy(from_logits=True),  # soft labels
-        )
-        model.optimizer.build(model.trainable_variables)
-        initial = state(model)
+        initial = model.get_weights()
         for name, policy in POLICIES.items():
             runs.append(run(options, model, initial, name, policy, train, test, seed))
             print(json.dumps(runs[-1]), flush=True)
@@ -179,18 +164,21 @@ def run(
     seed: int,
 ) -> dict[str, Any]:
     """One training from the initial weights, measured on the test images as they are."""
+    model.set_weights(initial)
+    model.compile(
+        optimizer=keras.optimizers.Adam(),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),  # soft labels
+    )
     started = time.perf_counter()
-    for variable, value in zip(variables(model), initial, strict=True):
-        variable.assign(value)
-    began = digest(*state(model))
+    began = digest(*model.get_weights())
     batches, steps = feed(options, policy, train, seed)
     fitted = model.fit(batches, steps_per_epoch=steps, epochs=options.epochs, verbose=0)
-    logits = model.predict(test[0], batch_size=500, verbose=0)
+    logits = model.predict(test[0], batch_size=256, verbose=0)
     first, _ = feed(options, policy, train, seed)
     return {
         "policy": name,
         "seed": seed,
-        "initial_state": began,
+        "initial_weights": began,
         "first_batch": digest(*(first[0] if options.feed == "augment" else next(first))),
         "train_loss": [round(float(value), 4) for value in fitted.history["loss"]],
         "test_accuracy": round(float((logits.argmax(1) == test[1]).mean()), 4),

@@ -96,7 +96,7 @@ def test_command_and_its_options_exist(command: str, capsys: pytest.CaptureFixtu
     known = {"train", "classify", "compare", "preview", "policies", "show", "levels", "doctor"}
     known |= {"stylize"}
     known |= {"kaggle", "prepare", "submit", "check", "export"}
-    known |= {"sheet", "bench", "segment", "finetune"}
+    known |= {"sheet", "bench", "segment", "finetune", "detect", "predict"}
     path = []
     for word in words:
         if word not in known:

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from mixwell.plan.plan import Plan
-from mixwell.plan.steps import Code, Mix
+from mixwell.plan.steps import Code, Edit, Mix
 from mixwell.render import render, select
 from mixwell.render.triton_gpu.lower import lower
 from mixwell.render.triton_gpu.traffic import Passes, passes
@@ -87,26 +87,29 @@ def made_of(*steps) -> Plan:
     return Plan(np.array([HW, HW]), steps)
 
 
-@pytest.mark.parametrize(
-    ("steps", "found"),
-    [
-        ((), Passes(1, 2, 2)),
-        ((edit([HW] * 2, [[FLIP], [TURN]]),), Passes(1, 2, 2)),
-        ((edit([HW] * 2, [[FLIP], [TURN]]), MIXED), Passes(1, 4, 2)),
-        # Tables are made by a launch of their own; a statistic reads once more, and writes nothing.
-        ((edit([HW] * 2, [[slot(Code.INVERT)], [TURN]]), MIXED), Passes(2, 4, 2)),
-        ((edit([HW] * 2, [[SAME], []]),), Passes(3, 3, 2)),
-        # Weights are made by a launch; a costly row that is shown twice is written once.
-        ((edit([HW] * 2, [[HALF], [HALF]]),), Passes(2, 2, 2)),
-        ((edit([HW] * 2, [[HALF], []]), MIXED), Passes(3, 5, 3)),
-        # A blur goes across first; what stands before it is written.
-        ((edit([HW] * 2, [[BLUR], []]),), Passes(2, 3, 3)),
-        ((edit([HW] * 2, [[TURN, BLUR], []]),), Passes(3, 4, 4)),
-        ((MIXED, edit([HW] * 2, [[slot(Code.ERASE, WHOLE)], []])), Passes(1, 4, 2)),
-        ((MIXED, edit([HW] * 2, [[TURN], []])), Passes(3, 5, 3)),
-    ],
-    ids=str,
-)  # fmt: skip
+def both(*slots: list) -> Edit:
+    return edit([HW] * 2, list(slots))
+
+
+PASSES = {
+    "nothing": ((), Passes(1, 2, 2)),
+    "warps": ((both([FLIP], [TURN]),), Passes(1, 2, 2)),
+    "warps, mixed": ((both([FLIP], [TURN]), MIXED), Passes(1, 4, 2)),
+    # Tables are made by a launch of their own; a statistic reads once more, and writes nothing.
+    "a table, mixed": ((both([slot(Code.INVERT)], [TURN]), MIXED), Passes(2, 4, 2)),
+    "a statistic": ((both([SAME], []),), Passes(3, 3, 2)),
+    # Weights are made by a launch; a costly row that is shown twice is written once.
+    "resizes": ((both([HALF], [HALF]),), Passes(2, 2, 2)),
+    "a resize, mixed": ((both([HALF], []), MIXED), Passes(3, 5, 3)),
+    # A blur goes across first; what stands before it is written.
+    "a blur": ((both([BLUR], []),), Passes(2, 3, 3)),
+    "a warp and a blur": ((both([TURN, BLUR], []),), Passes(3, 4, 4)),
+    "mixed and erased": ((MIXED, both([slot(Code.ERASE, WHOLE)], [])), Passes(1, 4, 2)),
+    "mixed and warped": ((MIXED, both([TURN], [])), Passes(3, 5, 3)),
+}
+
+
+@pytest.mark.parametrize(("steps", "found"), PASSES.values(), ids=PASSES)
 def test_passes_over_memory(steps, found):
     assert passes(made_of(*steps)) == found
 

@@ -192,7 +192,8 @@ def wrapped(made: Tensor, like: Tensor, hw: tuple[int, int]) -> Tensor:
     from torchvision import tv_tensors
 
     if isinstance(like, tv_tensors.BoundingBoxes):
-        boxes: Any = tv_tensors.BoundingBoxes(made, format=like.format, canvas_size=hw)
+        kind: Any = tv_tensors.BoundingBoxes  # newer overloads ask for `clamping_mode`
+        boxes = kind(made, format=like.format, canvas_size=hw)
         if hasattr(like, "clamping_mode"):  # newer torchvision
             boxes.clamping_mode = like.clamping_mode
         return boxes
