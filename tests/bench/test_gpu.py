@@ -246,7 +246,8 @@ def test_devices_are_named_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_suites_of_the_other_device_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mixwell.bench.run.device_named", lambda name: torch.device(name))
+    home = sys.modules["mixwell.bench.run"]  # the package has a function of that name
+    monkeypatch.setattr(home, "device_named", lambda name: torch.device(name))
     with pytest.raises(ValueError, match="'crop' measures the CPU"):
         bench.run(["crop"], bench.Options(device="cuda"))
     from mixwell.bench.run import DEFAULT, DEVICE_DEFAULT, _chosen

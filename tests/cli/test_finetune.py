@@ -69,7 +69,7 @@ def test_a_run_names_itself_after_its_weights(
     words = ("--data", folder, "--weights", weights, "--unfreeze", "head", "--quiet")
     assert run("train", "finetune", *words, *SMALL, *PLAIN).code == 0
     (made,) = (tmp_path / "runs").iterdir()
-    assert made.name.startswith("folder-resnet20-from-known-finetune-adamw-lr0.0003-epochs2")
+    assert made.name.startswith("folder-resnet20-from-known-finetune-adamw-lr0.0001-epochs2")
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_from_scratch_everything_learns_at_the_rate_of_new_layers() -> None:
 
 
 def test_the_default_rate_of_new_layers_is_the_usual_one() -> None:
-    assert resolved_tuning(TuningConfig(optimizer="adamw", head_lr=5.0)).lr == 3e-4
+    assert resolved_tuning(TuningConfig(optimizer="adamw", head_lr=5.0)).lr == 2e-4
     config = resolved_tuning(TuningConfig(data="folder"))
     assert config.lr and math.isclose(config.lr * config.head_lr, 0.02)
     assert (config.epochs, config.unfreeze) == (10, "head@0 all@2")

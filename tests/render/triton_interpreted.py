@@ -19,6 +19,8 @@ from mixwell._errors import BackendError
 from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Code, EraseUnits, EraseValue, Mix, MixMode
 from mixwell.render import render
+from mixwell.render.reference import run as reference
+from mixwell.render.triton_gpu import proof, serve
 from tests.render.plans import edit, flip_x, mix, rotation, shift, slot
 from tests.render.random_plans import OPS, images_of, matrix, op, random_plan
 from tests.render.test_numba import MEAN, OUTPUTS, STD, forms, options
@@ -263,3 +265,44 @@ def test_what_it_leaves_to_the_reference():
     images = torch.rand(1, 3, *HW)
     with pytest.raises(BackendError, match="'triton' cannot render this: it takes uint8 images"):
         render(images, rows_plan([[]]), backend="triton")
+
+
+# ------------------------------------------------------------------ trusted by "auto" once proven
+
+
+@pytest.fixture
+def asked_anew():
+    proof._fault.cache_clear()
+    yield
+    proof._fault.cache_clear()
+
+
+def test_a_device_that_makes_the_bits_is_trusted(asked_anew):
+    assert proof.doubt(torch.device("cpu")) == ""
+    plan = proof._plan()
+    codes = {
+        int(code) for step in plan.steps if not isinstance(step, Mix) for code in step.code.flat
+    }
+    assert len(codes) == 2 * plan.rows - 1  # the turn stands there twice
+    shown = proof._images("cpu")
+    assert not torch.equal(render(shown, plan, backend="reference"), shown)
+
+
+@pytest.mark.parametrize("how", ["other bits", "an error"])
+def test_a_device_that_does_not_is_left_to_the_reference(asked_anew, monkeypatch, how):
+    def broken(batch, plan, output, out=None):
+        if how == "an error":
+            raise RuntimeError("no such instruction\nat line 3")
+        made = reference.run(batch, plan, output)
+        made[2][0, 4, 4] += 1
+        return made
+
+    monkeypatch.setattr(proof, "run", broken)
+    said = proof.doubt(torch.device("cpu"))
+    assert ("no such instruction" in said) == (how == "an error") and "cpu" in said
+    assert "line 3" not in said
+    monkeypatch.setenv("MIXWELL_BACKEND", "triton")
+    monkeypatch.setattr(serve, "run", broken)
+    plan = Plan(np.array([HW]), (edit(HW, [[slot(Code.INVERT)]]),))
+    image = torch.arange(3 * HW[0] * HW[1], dtype=torch.uint8).reshape(1, 3, *HW)
+    assert torch.equal(render(image, plan), 255 - image)

@@ -32,6 +32,7 @@ _NOT_SEARCHED = (
     "train_fraction",
     "train_accuracy",
     "measure_every",
+    "whiten",
 )
 _SPECIAL = {
     "grid": Special(

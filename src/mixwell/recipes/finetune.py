@@ -34,8 +34,8 @@ class FinetuneConfig(TuningConfig, ClassifyConfig):
         optimizer: adamw, sgd (Nesterov) or adam. AdamW's steps do not depend on the scale of the
             loaded weights, which differs from file to file.
         epochs: passes over the training images; 10 when left out.
-        lr: peak learning rate of loaded layers; when left out 3e-4, with sgd that of training from
-            scratch divided by head_lr.
+        lr: peak learning rate of loaded layers; when left out that of training from scratch,
+            divided by head_lr: 1e-4 with adamw.
     """
 
     policy: str = POLICY

@@ -32,9 +32,6 @@ from mixwell.recipes.stages import Stages, stage_of, stages_of
 
 Norms = Literal["auto", "frozen", "train"]
 EPOCHS = 10
-# Of loaded layers. Ten times that, 3e-3, was among the best for a new head on the features
-# of MobileNetV2, cross-validated on training images of ants and bees; 1e-3 was too slow.
-ADAPTIVE_LR = 3e-4
 _ALL = 1_000_000  # more stages than any network has
 
 
@@ -42,8 +39,8 @@ _ALL = 1_000_000  # more stages than any network has
 class TuningConfig(TrainConfig):
     """Settings of fine-tuning; `TrainConfig` has the others.
 
-    The learning rate `lr` is that of loaded layers: left out, it is 3e-4 with AdamW or Adam, and
-    with SGD what training from scratch uses divided by `head_lr`.
+    The learning rate `lr` is that of loaded layers: left out, it is what training from scratch uses
+    divided by `head_lr`, so that new layers learn at the usual rate.
 
     Args:
         head_lr: learning rate of new layers, in units of that of loaded ones.
@@ -85,10 +82,10 @@ def resolved_tuning(config: Config) -> Config:
     config = replace(config, epochs=config.epochs or EPOCHS)
     given = config.lr
     config = resolved(config)
-    usual = ADAPTIVE_LR if config.optimizer != "sgd" else (config.lr or 0.1) / config.head_lr
+    lr = given if given is not None else (config.lr or 0.1) / config.head_lr
     head_first = (config.epochs or EPOCHS) // 5
     unfreeze = config.unfreeze or ("head@0 " + f"all@{head_first}" if head_first else "all")
-    return replace(config, lr=usual if given is None else given, unfreeze=unfreeze)
+    return replace(config, lr=lr, unfreeze=unfreeze)
 
 
 def parse_unfreeze(text: str, epochs: int | None = None) -> tuple[tuple[int, int], ...]:

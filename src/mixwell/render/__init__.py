@@ -93,6 +93,10 @@ def _fast(
     if idle_or_wrong(batch, plan, output):
         return reference.run(batch.gathered(), plan, output)
     reason = serve.unserved(batch, plan, output)
+    if not reason and name == "triton" and not asked:
+        from mixwell.render.triton_gpu.proof import doubt
+
+        reason = doubt(batch.device)
     if not reason:
         return serve.run(batch, plan, output, out)
     if asked:

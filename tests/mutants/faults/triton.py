@@ -79,4 +79,5 @@ FAULTS: tuple[Fault, ...] = (
         "runs[ops.run[ops.statistics], 2] = 0 *",
     ),
     _fault("costly rows are never written", "lower.py", "weight > 1.5", "weight > 99"),
+    _fault("a device is trusted unseen", "proof.py", "torch.equal(a, b)", "True"),
 )

@@ -181,7 +181,7 @@ def test_timms_networks_serve_too():
     assert len(Pyramid(body, "p6p7").eval()(torch.zeros(1, 3, 64, 64))) == 5
 
 
-@pytest.mark.parametrize("name", ["squeezenet1_1", "swin_t"])
+@pytest.mark.parametrize("name", ["swin_t"])
 def test_a_network_that_is_no_chain_is_refused(name):
     with pytest.raises(DataError, match="chain of blocks"):
         backbone(name)

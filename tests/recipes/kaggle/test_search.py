@@ -184,6 +184,7 @@ def test_what_depends_on_a_tried_setting_follows_it(made: Competition) -> None:
         ({"seeds": (1, 1)}, "each once"),
         ({"seeds": (-1,)}, "seed must lie in"),
         ({"search_epochs": 0}, "search_epochs"),
+        ({"whiten": True}, "submit builds networks by name"),
     ],
 )
 def test_settings_that_mean_nothing(options: dict, message: str) -> None:

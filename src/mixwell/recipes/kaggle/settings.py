@@ -62,6 +62,8 @@ class SearchConfig(TrainConfig):
             ValueError: a number is out of range, or a field or value of the grid is unknown.
         """
         super().__post_init__()
+        if self.whiten:
+            raise ValueError("whiten must be off in a search: submit builds networks by name.")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must name at least one, each once, got {self.seeds}.")
         for seed in self.seeds:
