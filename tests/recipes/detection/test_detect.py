@@ -356,22 +356,6 @@ def test_tiny_ssd_learns_four_images_by_heart():
     assert overfitted(config, four_digits(64)) >= 0.9
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "model",
-    [
-        "ssdlite320_mobilenet_v2",
-        "retinanet:resnet18",
-        "fcos:resnet18",
-        "fasterrcnn:resnet18",
-        "maskrcnn:resnet18",
-    ],
-)
-def test_larger_detectors_learn_four_images_by_heart(model):
-    config = learning(model, 128, 120, lr=1e-3)
-    assert overfitted(config, four_digits(128)) >= 0.9
-
-
 def test_the_pictures_folder_is_named_after_the_settings(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     detect(replace(CONFIG, epochs=1, mixing_off=0, images=4, measure_every=1))
