@@ -191,10 +191,11 @@ class Book:
         policy, clean = policies_of(config, data, experiment.policy)
         settings = {k: v for k, v in as_json(config).items() if k not in _FREE}
         settings |= {"policy": repr(policy), "tiny": self.tiny}
+        checkpoint = self.folder / "checkpoints" / f"{experiment.name}-seed{seed}.pt"
         if self._is_done(experiment.name, seed, settings):
+            checkpoint.unlink(missing_ok=True)  # left by a kill right behind the line
             return True
         print(f"{experiment.name}, seed {seed}: {config.epochs} epochs", file=sys.stderr)
-        checkpoint = self.folder / "checkpoints" / f"{experiment.name}-seed{seed}.pt"
         resumed: list[int] = []
         result = train(
             config,
