@@ -31,16 +31,16 @@ proposals, rcnn = load("proposals"), load("rcnn")
 
 @pytest.fixture(scope="module")
 def train() -> list:
-    return rcnn.scenes("train", 40, search)
+    return rcnn.scenes("train", 48, search)
 
 
 @pytest.fixture(scope="module")
 def test_scenes() -> list:
-    return rcnn.scenes("test", 20, search)
+    return rcnn.scenes("test", 24, search)
 
 
 def search(image: torch.Tensor) -> torch.Tensor:
-    return proposals.selective_search(image, scales=(100.0,), min_side=12)
+    return proposals.selective_search(image, scales=(100.0,))
 
 
 @pytest.fixture(scope="module")
