@@ -74,3 +74,13 @@ def close_quietly() -> int:
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
     return 1
+
+
+def figures(rows: list[tuple[str, str]]) -> None:
+    """Print figures by name; those without a value are left out."""
+    shown = table("", "")
+    shown.show_header = False
+    for name, value in rows:
+        if value:
+            shown.add_row(f"[dim]{name}[/dim]", value)
+    standard().print(shown)

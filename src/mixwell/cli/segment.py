@@ -44,8 +44,4 @@ def _tell(result: SegmentResult) -> None:
             ("images per second", f"{result.images_per_second:,.1f}"),
             ("seconds", f"{result.seconds:.1f}"),
         ]
-        shown = console.table("", "")
-        shown.show_header = False
-        for name, value in rows:
-            shown.add_row(f"[dim]{name}[/dim]", value)
-        console.standard().print(shown)
+        console.figures(rows)

@@ -101,11 +101,7 @@ def _tell_found(result: DetectResult) -> None:
         ("images per second", f"{result.images_per_second:,.1f}"),
         ("seconds", f"{result.seconds:.1f}"),
     ]
-    shown = console.table("", "")
-    shown.show_header = False
-    for name, value in rows:
-        shown.add_row(f"[dim]{name}[/dim]", value)
-    console.standard().print(shown)
+    console.figures(rows)
 
 
 def _tell(result: Result) -> None:
@@ -119,9 +115,4 @@ def _tell(result: Result) -> None:
         ("images per second", f"{result.images_per_second:,.0f}"),
         ("seconds", f"{result.seconds:.1f}"),
     ]
-    shown = console.table("", "")
-    shown.show_header = False
-    for name, value in rows:
-        if value:
-            shown.add_row(f"[dim]{name}[/dim]", value)
-    console.standard().print(shown)
+    console.figures(rows)
