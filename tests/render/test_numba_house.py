@@ -20,7 +20,7 @@ pytest.importorskip("numba", reason="no Numba: unproven that the fast backend's 
 
 from mixwell.plan.steps import Code
 from mixwell.render.numba_cpu import compile as compiling
-from mixwell.render.numba_cpu import pool
+from mixwell.render.numba_cpu import pool, processors
 
 FLIP = slot(Code.WARP, flip_x(300))
 
@@ -88,6 +88,65 @@ def test_an_error_in_a_helper_arrives(threads):
 
     with pytest.raises(ValueError, match="in a helper"):
         pool.share_out(work, 30)
+
+
+needs_processors = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="one processor, or none can be chosen: unproven that helpers keep off the caller's",
+)
+
+
+@needs_processors
+def test_helpers_keep_off_the_callers_processor(threads, monkeypatch):
+    threads(3)
+    every = os.sched_getaffinity(0)
+    allowed = {}
+
+    def work(first, last):
+        time.sleep(0.02)  # so that every thread takes part
+        allowed[threading.get_ident()] = os.sched_getaffinity(0)
+
+    for taken in sorted(every)[:2]:  # the caller moves from one to the other
+        monkeypatch.setattr(processors, "_here", lambda taken=taken: taken)
+        pool.share_out(work, 30)
+        allowed.clear()
+        pool.share_out(work, 30)
+        assert allowed.pop(threading.get_ident()) == every
+        assert len(allowed) == 2
+        assert all(may == every - {taken} for may in allowed.values())
+
+
+@needs_processors
+@pytest.mark.parametrize("error", [PermissionError, ProcessLookupError])
+def test_helpers_that_cannot_be_told_help_all_the_same(error, threads, monkeypatch):
+    threads(3)
+    asked = []
+
+    def refuse(thread, allowed):
+        asked.append(thread)
+        raise error("no")
+
+    monkeypatch.setattr(processors, "_here", processors._here)  # put back what is given up below
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    done = np.zeros(30, int)
+
+    def work(first, last):
+        done[first:last] += 1
+
+    for _ in range(3):
+        pool.share_out(work, 30)
+    assert (done == 3).all()
+    assert (processors._here is None) == (error is PermissionError)
+    assert asked
+
+
+def test_one_processor_is_left_to_all(monkeypatch):
+    told = []
+    monkeypatch.setattr(processors, "_here", lambda: 5)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda thread: {5}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *a: told.append(a), raising=False)
+    processors.keep_off([threading.current_thread()])
+    assert not told
 
 
 def test_results_do_not_depend_on_threads(threads):

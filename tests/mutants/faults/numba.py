@@ -37,6 +37,7 @@ FAULTS: tuple[Fault, ...] = (
         "next(turn)\n        while (share := next(turn))",
         _HOUSE,
     ),
+    _fault("helpers stay with the caller", "processors.py", " - {_here()}", "", _HOUSE),
     _fault("errors in helpers get lost", "pool.py", "if error is not None", "if False", _HOUSE),
     Fault(
         "numba: memory given out twice",

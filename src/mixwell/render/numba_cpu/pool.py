@@ -15,6 +15,8 @@ from itertools import count
 
 import torch
 
+from mixwell.render.numba_cpu.processors import keep_off
+
 SHARES = 4
 """Shares of the work for each thread: more even out unlike rows, fewer cost less."""
 
@@ -57,7 +59,9 @@ def share_out(work: Callable[[int, int], None], rows: int) -> None:
         while (share := next(turn)) < shares:
             work(edges[share], edges[share + 1])
 
-    helpers: list[Future] = [_threads(threads - 1).submit(go) for _ in range(threads - 1)]
+    pool = _threads(threads - 1)
+    keep_off(list(pool._threads))
+    helpers: list[Future] = [pool.submit(go) for _ in range(threads - 1)]
     try:
         go()
     finally:
