@@ -46,7 +46,9 @@ app.command(
 app.command(
     "mixwell.cli.predict:predict",
     name="predict",
-    help="Find objects on images with a detector that `mixwell train detect` trained.",
+    help="Find objects, or the class of each pixel, on images.\n\nFor runs of `mixwell train detect` "
+    "(predictions.json in COCO's format, annotated pictures) and of `mixwell train segment` "
+    "(predictions.json, index masks, pictures in colours).",
 )
 app.command("mixwell.cli.policies:app", name="policies", help="List the ready-made policies.")
 app.command(

@@ -8,6 +8,7 @@ MAPS = ("tests/targets/test_class_maps.py",)
 HOME = "tests/recipes/segmentation/"
 DATA = (HOME + "test_data.py",)
 FCN = (HOME + "test_fcn.py",)
+TILES = (HOME + "test_tiles.py",)
 PREDICT = (HOME + "test_predict.py",)
 LOOP = (HOME + "test_loop.py",)
 RECIPE = "recipes/segmentation/"
@@ -156,31 +157,31 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "tiles: logits are added up",
-        RECIPE + "predict.py",
+        RECIPE + "tiles.py",
         "(total / count)",
         "(total / count.clamp(max=1))",
-        PREDICT,
+        TILES,
     ),
     Fault(
         "tiles: the overlap is not kept",
-        RECIPE + "predict.py",
+        RECIPE + "tiles.py",
         "int(side * (1 - overlap))",
         "side",
-        PREDICT,
+        TILES,
     ),
     Fault(
         "figures: the union counts the hits twice",
         RECIPE + "measure.py",
         "self.counts.sum(1).double() - right",
         "self.counts.sum(1).double()",
-        PREDICT,
+        TILES,
     ),
     Fault(
         "figures: absent classes have IoU 0",
         RECIPE + "measure.py",
         "iou[there].mean()",
         "iou.mean()",
-        PREDICT,
+        TILES,
     ),
     Fault(
         "segmentation: folded norms learn",
@@ -202,6 +203,48 @@ FAULTS: tuple[Fault, ...] = (
         "mw.Policy(mw.Resize(config.resize)) if config.resize else mw.Policy()",
         "mw.Policy()",
         LOOP,
+    ),
+    Fault(
+        "predict: a resized image's classes have its size",
+        RECIPE + "predict.py",
+        'logits = F.interpolate(logits, image.shape[1:], mode="bilinear", align_corners=False)',
+        "pass",
+        PREDICT,
+    ),
+    Fault(
+        "predict: masks lose the palette",
+        RECIPE + "predict.py",
+        "    mask.putpalette(class_colors().reshape(-1).tolist())",
+        "    pass",
+        PREDICT,
+    ),
+    Fault(
+        "predict: masks of files of one stem are one file",
+        RECIPE + "predict.py",
+        "count[path.with_suffix('')] == 1",
+        "True",
+        PREDICT,
+    ),
+    Fault(
+        "predict: images are not normalised",
+        RECIPE + "models.py",
+        "(pixels.float() / 255 - mean[:, None, None]) / std[:, None, None]",
+        "pixels.float() / 255",
+        PREDICT,
+    ),
+    Fault(
+        "predict: a file that is named twice is two",
+        "recipes/predicting.py",
+        "once.setdefault(_whole(path), path)",
+        "once[path] = path",
+        PREDICT,
+    ),
+    Fault(
+        "predict: any run will do",
+        "recipes/runs.py",
+        "    if found not in known:",
+        "    if False:",
+        PREDICT,
     ),
     Fault(
         "pictures: ignored pixels look like class 0",

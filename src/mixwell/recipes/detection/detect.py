@@ -14,12 +14,12 @@ A folder that holds a run is not written over unasked.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mixwell as mw
+from mixwell.recipes import runs
 from mixwell.recipes.classify import cpu_threads, write_json, write_rows
 from mixwell.recipes.detection.config import (
     EMBEDDED,
@@ -72,8 +72,8 @@ def detect(config: DetectConfig) -> DetectResult:
     def start(done: int, steps: int) -> None:
         if config.overwrite:
             clear(out, MARKS)
-        about = {"policy_code": repr(policy), "classes": list(data.classes)}
-        write_json(out / "config.json", as_json(config) | about)
+        about = {runs.RECIPE: "detect", runs.CLASSES: list(data.classes)}
+        write_json(out / "config.json", as_json(config) | about | {"policy_code": repr(policy)})
         shown.start(done, steps)
 
     with cpu_threads(config.threads), shown.live():
@@ -121,21 +121,16 @@ def policy_for(config: DetectConfig) -> mw.Policy:
     )
 
 
-def read_run(folder: str | Path) -> tuple[DetectConfig, tuple[str, ...]]:
-    """The settings and the class names of a run's folder.
+def read_run(run: str | Path) -> tuple[DetectConfig, tuple[str, ...]]:
+    """The settings and the class names of a detector's run.
+
+    Args:
+        run: its folder, or the checkpoint in it.
 
     Raises:
         DataError: there is none.
     """
-    path = Path(folder) / "config.json"
-    try:
-        values = json.loads(path.read_text())
-        return from_json(values), tuple(values["classes"])
-    except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise mw.DataError(
-            f"A detector's run is a folder that `mixwell train detect` wrote, got "
-            f"{type(error).__name__} for {path}. Give the folder that it named at its end."
-        ) from None
+    return runs.read_run(run, "detect", from_json)
 
 
 def line(row: dict[str, Any], epochs: int) -> str:

@@ -25,6 +25,7 @@ from mixwell.recipes.detection.evaluate import Found, Measured, average_precisio
 from mixwell.recipes.detection.feed import DetectionFeed
 from mixwell.recipes.detection.models import Built, build_detector
 from mixwell.recipes.detection.policies import needs_masks
+from mixwell.recipes.fabric import chosen_device
 from mixwell.recipes.optim import build_optimizer, lr_factor, set_lr
 from mixwell.recipes.result import array_digest, weights_digest
 from mixwell.recipes.session import OnEpoch, OnStart, OnStep, Session
@@ -92,20 +93,6 @@ def make_fabric(config: DetectConfig) -> Any:
     fabric = Fabric(accelerator=chosen_device(config.device), devices=1, precision="32-true")
     fabric.launch()
     return fabric
-
-
-def chosen_device(device: str) -> str:
-    """What auto means here.
-
-    Raises:
-        DataError: cuda is asked for and there is none.
-    """
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
-        raise mw.DataError(
-            "device cuda needs a GPU that PyTorch can use, got none. Leave it out, or say cpu."
-        )
-    return "cuda" if there and device != "cpu" else "cpu"
 
 
 def train(

@@ -7,9 +7,9 @@ read as a data set again; its annotations are also COCO's results format.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,18 @@ import torch
 from torch import Tensor, nn
 
 import mixwell as mw
-from mixwell.recipes.data.decode import decode_rgb
 from mixwell.recipes.detection.config import DetectConfig, is_square, resolved
-from mixwell.recipes.detection.data.files import image_files
 from mixwell.recipes.detection.detect import certain, read_run
 from mixwell.recipes.detection.evaluate import Found, predictions
-from mixwell.recipes.detection.loop import chosen_device
 from mixwell.recipes.detection.models import build_detector
+from mixwell.recipes.fabric import chosen_device
 from mixwell.recipes.models.weights import read_weights
+from mixwell.recipes.predicting import MARK, check_free, from_home, image_paths, readable
+from mixwell.recipes.runs import parts
 from mixwell.viz import draw_boxes
 
 BATCH = 8
 """Images looked at together."""
-_MARK = "predictions.json"
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def predict(
     """Find objects on images with a detector that `detect` trained.
 
     Args:
-        run: the folder of the run.
+        run: the folder of the run, or the checkpoint in it.
         images: image files, and folders of such, which are searched to any depth.
         out: folder to write to.
         score_threshold: least score of a box that is written, 0 .. 1; the run's own when None.
@@ -79,25 +78,22 @@ def predict(
     least = config.score_threshold if score_threshold is None else score_threshold
     if not 0 <= least <= 1:
         raise mw.DataError(f"score_threshold must lie in 0 .. 1, got {least}.")
-    files, out = _files(images), Path(out)
-    if (out / _MARK).exists() and not overwrite:
-        raise mw.DataError(
-            f"Predictions need a folder without, got {out}, which holds {_MARK}. Name another "
-            "--out, or give them up with --overwrite."
-        )
+    files, out = image_paths(images), Path(out)
+    check_free(out, overwrite=overwrite)
     device = chosen_device(device)
     model = load_detector(run).to(device)
     side = config.image_size if is_square(config.model) else None
     out.mkdir(parents=True, exist_ok=True)
-    home = os.path.commonpath([path.parent for path in files])
+    names = from_home(files)
     entries: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": []}
     drawn, skipped = [], {}
-    for batch in _read(files, skipped):
+    each = readable(files, skipped)
+    while batch := list(islice(each, BATCH)):
         found = predictions(model, [image for _, image in batch], side=side, device=device)
         for (path, image), own in zip(batch, found, strict=True):
             own = certain(own, least)
             number = len(entries["images"]) + 1
-            entries["images"].append(_image_entry(number, path.relative_to(home), image))
+            entries["images"].append(_image_entry(number, names[path], image))
             entries["annotations"] += _box_entries(own, number, len(entries["annotations"]))
             if pictures:
                 place = out / f"{number:06d}_{path.stem}.png"
@@ -105,9 +101,9 @@ def predict(
                 drawn.append(place)
     labels = [entry["category_id"] for entry in entries["annotations"]]
     named = [{"id": k, "name": name} for k, name in enumerate(classes, 1)]
-    (out / _MARK).write_text(json.dumps(entries | {"categories": named}), encoding="utf-8")
+    (out / MARK).write_text(json.dumps(entries | {"categories": named}), encoding="utf-8")
     return Predicted(
-        out / _MARK,
+        out / MARK,
         tuple(drawn),
         len(labels),
         {name: labels.count(k) for k, name in enumerate(classes, 1)},
@@ -118,12 +114,15 @@ def predict(
 def load_detector(run: str | Path) -> nn.Module:
     """The detector of a run as its checkpoint has it, in evaluation.
 
+    Args:
+        run: the folder of the run, or the checkpoint in it.
+
     Raises:
         DataError: there is no run, or its checkpoint is missing, damaged or of another model.
     """
     config, classes = read_run(run)
     model = _bare(config, len(classes))
-    path = Path(run) / "checkpoint.pt"
+    path = parts(run)[1]
     state = read_weights(path)
     try:
         model.load_state_dict(state)
@@ -141,35 +140,6 @@ def _bare(config: DetectConfig, classes: int) -> nn.Module:
     bare = replace(resolved(config), weights="none", backbone_weights="none", trainable_layers=None)
     with torch.random.fork_rng(devices=[]):
         return build_detector(bare, classes).model
-
-
-def _files(images: Sequence[str | Path]) -> list[Path]:
-    files: list[Path] = []
-    for path in map(Path, images):
-        if not path.exists():
-            raise mw.DataError(f"predict takes images and folders, got no {path}. Check the path.")
-        files += image_files(path, deep=True) if path.is_dir() else [path]
-    if not files:
-        named = ", ".join(map(str, images)) or "nothing"
-        raise mw.DataError(f"predict needs at least one image, got none in {named}.")
-    return files
-
-
-def _read(files: list[Path], skipped: dict[str, str]) -> Iterator[list[tuple[Path, Tensor]]]:
-    """Images in batches; those that cannot be decoded are written down and left out."""
-    batch: list[tuple[Path, Tensor]] = []
-    for path in files:
-        try:
-            pixels = decode_rgb(path)
-        except mw.DataError as error:
-            skipped[str(path)] = str(error)
-            continue
-        batch.append((path, torch.from_numpy(pixels.transpose(2, 0, 1).copy())))
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _image_entry(number: int, path: Path, image: Tensor) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from mixwell.recipes.segmentation.config import SegmentConfig, as_json
 from mixwell.recipes.segmentation.data import Parts, SegmentationSet
 from mixwell.recipes.segmentation.measure import Confusion, Measured
 from mixwell.recipes.segmentation.models import Built, build_segmenter
-from mixwell.recipes.segmentation.predict import predict_tiled
+from mixwell.recipes.segmentation.tiles import predict_tiled
 from mixwell.recipes.session import OnEpoch, OnStart, OnStep, Session
 from mixwell.targets import LayeredMasks, pixel_accuracy, pixel_cross_entropy
 
@@ -297,12 +297,10 @@ def predictions(
     """
     policy = mw.Policy(mw.Resize(config.resize)) if config.resize else mw.Policy()
     augment = mw.Augment(policy, masks="semantic")
-    scale = [torch.tensor(v, device=device)[:, None, None] for v in (built.mean, built.std)]
     for index in range(len(data)):
         image, truth = data[index]
         pixels, masks = augment(image[None], truth[None], keys=mw.Keys(np.array([index])))
-        normal = (pixels.to(device).float() / 255 - scale[0]) / scale[1]
-        logits = predict_tiled(built.model, normal, tile=config.tile)
+        logits = predict_tiled(built.model, built.normalised(pixels.to(device)), tile=config.tile)
         yield pixels[0], masks[0], logits[0].argmax(0)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from mixwell import DataError
@@ -55,6 +56,11 @@ class Built:
     def is_backbone(self, name: str) -> bool:
         """Whether a parameter of the model is the backbone's."""
         return name.removeprefix("network.").startswith("backbone.")
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Float [B, 3, H, W] as the network expects it, of uint8, on the same device."""
+        mean, std = (torch.tensor(v, device=pixels.device) for v in (self.mean, self.std))
+        return (pixels.float() / 255 - mean[:, None, None]) / std[:, None, None]
 
     def hold_norms(self) -> None:
         """Batch norms of the backbone in evaluation mode; to be called after each ``train()``."""

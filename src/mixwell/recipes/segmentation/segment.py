@@ -13,13 +13,15 @@ A folder that holds a run is not written over unasked.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mixwell import DataError
+from mixwell.recipes import runs
 from mixwell.recipes.classify import cpu_threads, write_json, write_rows
 from mixwell.recipes.models.weights import read_weights
 from mixwell.recipes.place import clear, place
@@ -72,7 +74,8 @@ def segment(config: SegmentConfig) -> SegmentResult:
     def start(done: int, steps: int) -> None:
         if config.overwrite:
             clear(out, MARKS)
-        write_json(out / "config.json", as_json(config) | {"policy_code": repr(policy)})
+        about = {runs.RECIPE: "segment", runs.CLASSES: list(data.classes)}
+        write_json(out / "config.json", as_json(config) | about | {"policy_code": repr(policy)})
         for note in notes(data):
             shown.say(note)
         shown.start(done, steps)
@@ -143,33 +146,46 @@ def draw(built: Built, data: Parts, config: SegmentConfig, path: Path) -> None:
     )
 
 
-def load_segmenter(run: str | Path, classes: int) -> tuple[Built, SegmentConfig]:
-    """The network of a finished run, in evaluation mode, and the run's settings.
+def read_run(run: str | Path) -> tuple[SegmentConfig, tuple[str, ...]]:
+    """The settings and the class names of a segmentation network's run.
 
     Args:
-        run: its folder.
-        classes: number of classes that it was trained for.
+        run: its folder, or the checkpoint in it.
 
     Raises:
-        DataError: the folder holds no run, or one of other classes.
+        DataError: there is none.
     """
-    run = Path(run)
-    if not all((run / name).is_file() for name in ("config.json", "checkpoint.pt")):
-        raise DataError(f"A run has config.json and checkpoint.pt, got none in {run}.")
-    config = from_json(json.loads((run / "config.json").read_text()))
-    built = build_segmenter(config.model, classes, weights="none", stride=config.stride)
-    state = read_weights(run / "checkpoint.pt")
+    return runs.read_run(run, "segment", from_json)
+
+
+def load_segmenter(run: str | Path) -> tuple[Built, SegmentConfig, tuple[str, ...]]:
+    """The network of a run as its checkpoint has it, in evaluation.
+
+    Args:
+        run: the folder of the run, or the checkpoint in it.
+
+    Returns:
+        The network, the run's settings and its class names.
+
+    Raises:
+        DataError: there is no run, or its checkpoint is missing, damaged or of another network.
+    """
+    config, classes = read_run(run)
+    path = runs.parts(run)[1]
+    state = read_weights(path)
+    with torch.random.fork_rng(devices=[]):
+        built = build_segmenter(config.model, len(classes), weights="none", stride=config.stride)
     own = built.model.state_dict()
     wrong = [k for k in own if k not in state or state[k].shape != own[k].shape]
     if wrong:
         raise DataError(
-            f"The run {run} is of another network, got {len(wrong)} parameters missing or of "
-            f"another size ({', '.join(wrong[:3])}). It was trained for other than {classes} "
-            "classes."
+            f"The checkpoint {path} must be of the network {config.model} for {len(classes)} "
+            f"classes that config.json names, got {len(wrong)} parameters missing or of another "
+            f"size ({', '.join(wrong[:3])}). Restore the files that belong together."
         )
     built.model.load_state_dict({k: state[k] for k in own})
     built.model.eval()
-    return built, config
+    return built, config, classes
 
 
 def _name(config: SegmentConfig) -> str:
