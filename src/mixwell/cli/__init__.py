@@ -1,4 +1,4 @@
-"""The command line: `mixwell train`, `compare`, `preview`, `policies`, `bench`, `doctor`.
+"""The command line: `mixwell train`, `predict`, `compare`, `preview` and so on.
 
 Each command lives in a module of its own that is imported when the command runs, so that
 `mixwell --help` does not wait for torch. Whatever is wrong with the input ends in one line on
@@ -46,9 +46,9 @@ app.command(
 app.command(
     "mixwell.cli.predict:predict",
     name="predict",
-    help="Find objects, or the class of each pixel, on images.\n\nFor runs of `mixwell train detect` "
-    "(predictions.json in COCO's format, annotated pictures) and of `mixwell train segment` "
-    "(predictions.json, index masks, pictures in colours).",
+    help="Find objects, or the class of each pixel, on images.\n\nFor runs of `mixwell train "
+    "detect` (predictions.json in COCO's format, annotated pictures) and of `mixwell train "
+    "segment` (predictions.json, index masks, pictures in colours).",
 )
 app.command("mixwell.cli.policies:app", name="policies", help="List the ready-made policies.")
 app.command(
