@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-import torch
 
 import mixwell as mw
 from mixwell.policy.presets import parse_policy, preset_names
 from mixwell.recipes.data import ArraySet, DataError, TrainTest
+from mixwell.recipes.fabric import Precision, chosen_precision
 from mixwell.recipes.gentle import POLICY as GENTLE
 from mixwell.recipes.gentle import gentle_policy
 from mixwell.recipes.optim import DEFAULT_DECAY, DEFAULT_LR, DEFAULT_SCHEDULE
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["onecycle", "cosine", "step", "constant"]
-Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,15 +145,6 @@ def resolved(config: Config) -> Config:
     sensible["measure_every"] = 1
     missing = {name: value for name, value in sensible.items() if getattr(config, name) is None}
     return replace(config, precision=chosen_precision(config.precision), **missing)
-
-
-def chosen_precision(precision: Precision) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
-    """What auto means here: bfloat16 where the GPU computes in it; emulated, it is slow."""
-    if precision != "auto":
-        return precision
-    gpu = torch.cuda.is_available()
-    fast = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16-mixed" if fast else "32-true"
 
 
 def sensible_model(data: str) -> str:

@@ -33,8 +33,9 @@ from mixwell.recipes.checks import (
     first_image,
     unfit,
 )
-from mixwell.recipes.config import TrainConfig, as_json, chosen_precision
+from mixwell.recipes.config import TrainConfig, as_json
 from mixwell.recipes.data import ArraySet, TrainTest
+from mixwell.recipes.fabric import launched
 from mixwell.recipes.feed import Feed, LoaderFeed, MemoryFeed, plain_batches
 from mixwell.recipes.models import build_model, whiten
 from mixwell.recipes.optim import AveragedWeights, build_optimizer, lr_factor, set_lr
@@ -52,16 +53,7 @@ def make_fabric(config: TrainConfig) -> Any:
     Raises:
         ImportError: lightning is not installed.
     """
-    try:
-        from lightning.fabric import Fabric
-    except ImportError:
-        raise ImportError(
-            "Training needs lightning, which is not installed. Run `pip install 'mixwell[train]'`."
-        ) from None
-    precision = chosen_precision(config.precision)
-    fabric = Fabric(devices=config.devices, num_nodes=config.num_nodes, precision=precision)
-    fabric.launch()
-    return fabric
+    return launched(config.precision, devices=config.devices, num_nodes=config.num_nodes)
 
 
 def train(

@@ -25,7 +25,7 @@ from mixwell.recipes.detection.evaluate import Found, Measured, average_precisio
 from mixwell.recipes.detection.feed import DetectionFeed
 from mixwell.recipes.detection.models import Built, build_detector
 from mixwell.recipes.detection.policies import needs_masks
-from mixwell.recipes.fabric import chosen_device
+from mixwell.recipes.fabric import chosen_device, launched
 from mixwell.recipes.optim import build_optimizer, lr_factor, set_lr
 from mixwell.recipes.result import array_digest, weights_digest
 from mixwell.recipes.session import OnEpoch, OnStart, OnStep, Session
@@ -84,15 +84,7 @@ def make_fabric(config: DetectConfig) -> Any:
         ImportError: lightning is not installed.
         DataError: cuda is asked for and there is none.
     """
-    try:
-        from lightning.fabric import Fabric
-    except ImportError:
-        raise ImportError(
-            "Training needs lightning, which is not installed. Run `pip install 'mixwell[train]'`."
-        ) from None
-    fabric = Fabric(accelerator=chosen_device(config.device), devices=1, precision="32-true")
-    fabric.launch()
-    return fabric
+    return launched(accelerator=chosen_device(config.device))
 
 
 def train(

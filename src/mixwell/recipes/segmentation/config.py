@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from mixwell.recipes.config import OptimizerName, Precision, ScheduleName, check_seed
+from mixwell.recipes.config import OptimizerName, ScheduleName, check_seed
+from mixwell.recipes.fabric import Precision
 from mixwell.recipes.optim import DEFAULT_DECAY
 from mixwell.recipes.segmentation.data.byname import EMBEDDED
 

@@ -18,9 +18,8 @@ import torch
 from torch import Tensor, nn
 
 import mixwell as mw
-from mixwell.recipes.config import TrainConfig
+from mixwell.recipes.fabric import launched
 from mixwell.recipes.feed import LoaderFeed
-from mixwell.recipes.loop import make_fabric
 from mixwell.recipes.optim import build_optimizer, lr_factor, set_lr
 from mixwell.recipes.result import array_digest, weights_digest
 from mixwell.recipes.segmentation.config import SegmentConfig, as_json
@@ -77,13 +76,13 @@ class SegmentResult:
         return (self.measured.as_json() if self.measured else {}) | shown
 
 
-def fabric_for(config: SegmentConfig) -> Any:
+def make_fabric(config: SegmentConfig) -> Any:
     """Lightning Fabric for one device.
 
     Raises:
         ImportError: lightning is not installed.
     """
-    return make_fabric(TrainConfig(devices=1, precision=config.precision))
+    return launched(config.precision)
 
 
 def train(
@@ -110,7 +109,7 @@ def train(
             steps of an epoch.
         on_epoch: called with each finished epoch's row of the history.
         on_step: called after each step.
-        fabric: from `fabric_for`, to share it between runs.
+        fabric: from `make_fabric`, to share it between runs.
 
     Raises:
         DataError: an unknown model, weights of another network, or a checkpoint that is damaged or
@@ -118,7 +117,7 @@ def train(
         FloatingPointError: the loss is no longer a number.
         ImportError: lightning is not installed.
     """
-    fabric = fabric or fabric_for(config)
+    fabric = fabric or make_fabric(config)
     gpus = [fabric.device] if fabric.device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(config.seed)

@@ -35,7 +35,7 @@ from mixwell.recipes.segmentation.config import (
 )
 from mixwell.recipes.segmentation.data import Parts, load_segmentation
 from mixwell.recipes.segmentation.data.byname import EMBEDDED
-from mixwell.recipes.segmentation.loop import SegmentResult, fabric_for, predictions, train
+from mixwell.recipes.segmentation.loop import SegmentResult, make_fabric, predictions, train
 from mixwell.recipes.segmentation.models import Built, build_segmenter
 from mixwell.recipes.segmentation.policies import segmentation_policy
 from mixwell.viz import mask_sheet
@@ -68,7 +68,7 @@ def segment(config: SegmentConfig) -> SegmentResult:
         data = load(config)
     flip = config.data != EMBEDDED
     policy = segmentation_policy(config.policy, crop, resize=config.resize, flip=flip)
-    fabric = fabric_for(config)
+    fabric = make_fabric(config)
     shown = Shown(config.epochs or 1, quiet=config.quiet)
 
     def start(done: int, steps: int) -> None:
