@@ -20,11 +20,11 @@ from mixwell.recipes.models.mobilenet import (
     STRIDES,
     PadBehind,
     Style,
-    freeze_norms,
     load,
     mobilenet_v2,
     mobilenet_v2_features,
 )
+from mixwell.recipes.models.norms import pause_norms
 from mixwell.recipes.models.weights import norm_is_folded
 from tests.data import shared_data
 
@@ -103,9 +103,9 @@ def test_a_file_gives_classifier_and_backbone_alike(tmp_path: Path) -> None:
     torch.testing.assert_close(features(images)[-1], whole.features(images))  # type: ignore[operator]
 
 
-def test_frozen_norms_keep_their_statistics_and_let_the_rest_train() -> None:
+def test_paused_norms_keep_their_statistics_and_let_the_rest_train() -> None:
     network = mobilenet_v2_features().train()
-    freeze_norms(network)
+    pause_norms(network)
     before = {k: v.clone() for k, v in network.named_buffers()}
     network(torch.randn(2, 3, 32, 32))
     assert all(torch.equal(v, before[k]) for k, v in network.named_buffers())

@@ -47,7 +47,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "held norms move in training",
-        HOME + "mobilenet.py",
+        "recipes/models/norms.py",
         "super().train(False)",
         "super().train(mode)",
         MODELS,

@@ -10,10 +10,11 @@ from torchvision.models import mobilenet_v2
 from mixwell import DataError
 from mixwell.recipes.detection.backbones import Ladder, Pyramid, backbone
 from mixwell.recipes.detection.config import DetectConfig, resolved
-from mixwell.recipes.detection.mobilenet import Maps, freeze_norms, halving
+from mixwell.recipes.detection.mobilenet import Maps, halving
 from mixwell.recipes.detection.models import TORCHVISION, build_detector
 from mixwell.recipes.detection.tiny import TinyDetector
 from mixwell.recipes.detection.weights import load_matching
+from mixwell.recipes.models.norms import freeze_norms
 from tests.data import shared_data
 
 SIDE = 64

@@ -1,4 +1,4 @@
-"""SSDlite on the maps of a MobileNetV2, and batch norms that are held.
+"""SSDlite on the maps of a MobileNetV2.
 
 References:
     Sandler et al., "MobileNetV2", 2018, arXiv:1801.04381 (section 6.2: SSDlite).
@@ -16,7 +16,6 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLiteHead
 from torchvision.ops import Conv2dNormActivation
-from torchvision.ops.misc import FrozenBatchNorm2d
 
 from mixwell.recipes.models.mobilenet import MEAN, STD, Style
 
@@ -111,34 +110,3 @@ def halving(inputs: int, outputs: int) -> nn.Sequential:
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, std=0.03)
     return block
-
-
-class FrozenNorm(nn.BatchNorm2d):
-    """A batch norm that keeps its statistics and its scale, in training too."""
-
-    def train(self, mode: bool = True) -> FrozenNorm:
-        """Stay in evaluation."""
-        super().train(False)
-        return self
-
-
-def freeze_norms(module: nn.Module) -> int:
-    """Hold every batch norm of a module as it is; returns how many there are.
-
-    Names in the state dict stay the same.
-    """
-    for name, norm in list(module.named_modules()):
-        if isinstance(norm, FrozenBatchNorm2d):  # torchvision's own, without num_batches_tracked
-            module.set_submodule(name, _thawed(norm))
-    found = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
-    for norm in found:
-        norm.__class__ = FrozenNorm
-        norm.requires_grad_(False)
-        norm.eval()
-    return len(found)
-
-
-def _thawed(norm: FrozenBatchNorm2d) -> nn.BatchNorm2d:
-    made = nn.BatchNorm2d(norm.state_dict()["weight"].numel(), eps=norm.eps)
-    made.load_state_dict(norm.state_dict(), strict=False)
-    return made

@@ -28,6 +28,7 @@ from mixwell.recipes.detection.tiny import TinyDetector
 from mixwell.recipes.detection.weights import NONE, Loaded, load_matching, weights_of
 from mixwell.recipes.models.mobilenet import mobilenet_v2
 from mixwell.recipes.models.named import DEFAULT
+from mixwell.recipes.models.norms import freeze_norms
 from mixwell.recipes.models.weights import norm_is_folded
 from mixwell.targets import weighted_losses
 
@@ -92,7 +93,7 @@ def build_detector(config: DetectConfig, num_classes: int) -> Built:
             home = model  # a checkpoint of ours
         notes.append(f"weights: {load_matching(home, state, f'Weights for {name}')}")
     if config.freeze_norm:
-        count = sum(map(mobilenet.freeze_norms, _loaded_parts(model, config.weights != NONE)))
+        count = sum(map(freeze_norms, _loaded_parts(model, config.weights != NONE)))
         notes.append(f"{count} batch norms of the backbone are held")
     if not isinstance(model, TinyDetector):
         weighted_losses(model, config.mixing_loss)

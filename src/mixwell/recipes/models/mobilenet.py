@@ -116,7 +116,7 @@ def mobilenet_v2_features(
     """MobileNetV2 as a backbone for detection and segmentation.
 
     Weights with folded batch norms (the 8-bit npz) must be used with frozen batch norms: call
-    `freeze_norms` after each ``train()``, or the features are lost in the first step.
+    `norms.pause_norms` after each ``train()``, or the features are lost in the first step.
 
     Args:
         weights: a file that `read_weights` reads, of MobileNetV2 1.0 under torchvision's names; the
@@ -156,13 +156,3 @@ def load(network: nn.Module, path: str | Path) -> None:
             f"({', '.join(wrong[:3])}, ...). Give the file of that network."
         )
     network.load_state_dict(state)
-
-
-def freeze_norms(network: nn.Module) -> None:
-    """Put every batch norm into evaluation mode: it uses its stored statistics and keeps them.
-
-    Undone by ``network.train()``, so to be called after it. Weight and bias still learn.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mixwell import DataError
 from mixwell.recipes.data.folder import PHOTO_MEAN, PHOTO_STD
-from mixwell.recipes.models.mobilenet import freeze_norms
+from mixwell.recipes.models.norms import pause_norms
 from mixwell.recipes.models.pretrained import SCRATCH, load_start
 from mixwell.recipes.models.weights import read_weights
 from mixwell.recipes.segmentation.fcn import FCN, trunk_of
@@ -65,7 +65,7 @@ class Built:
     def hold_norms(self) -> None:
         """Batch norms of the backbone in evaluation mode; to be called after each ``train()``."""
         home: Any = getattr(self.model, "network", self.model)
-        freeze_norms(cast("nn.Module", home.backbone))
+        pause_norms(cast("nn.Module", home.backbone))
 
 
 class _Logits(nn.Module):
