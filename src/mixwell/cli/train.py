@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -40,17 +41,7 @@ _DETECT_DEFAULTS = DetectOptions()
 @app.command
 def classify(*, options: Annotated[Options, Parameter(name="*")] = _DEFAULTS) -> int:  # type: ignore[valid-type]
     """Train an image classifier and write the run to a folder."""
-    data, data_dir = resolve_data(options.data, options.data_dir, options.download)
-    if not options.quiet:
-        tell_split(data, data_dir)
-    config = config_of(ClassifyConfig, options, data=data, data_dir=data_dir)
-    with console.keeping(config.out or "runs"):
-        result = run(config)
-    if not config.quiet and first_process():
-        _tell(result)
-    if result.interrupted:
-        return console.kept(config.out or "runs")
-    return 0
+    return _classifier(ClassifyConfig, run, options)
 
 
 @app.command
@@ -59,17 +50,19 @@ def finetune(
     options: Annotated[FinetuneOptions, Parameter(name="*")] = _FINETUNE_DEFAULTS,  # type: ignore[valid-type]
 ) -> int:
     """Fine-tune a trained network on other images and write the run to a folder."""
+    return _classifier(FinetuneConfig, run_finetune, options)
+
+
+def _classifier(kind: type[ClassifyConfig], recipe: Callable[..., Result], options: Any) -> int:
     data, data_dir = resolve_data(options.data, options.data_dir, options.download)
     if not options.quiet:
         tell_split(data, data_dir)
-    config = config_of(FinetuneConfig, options, data=data, data_dir=data_dir)
+    config = config_of(kind, options, data=data, data_dir=data_dir)
     with console.keeping(config.out or "runs"):
-        result = run_finetune(config)
+        result = recipe(config)
     if not config.quiet and first_process():
         _tell(result)
-    if result.interrupted:
-        return console.kept(config.out or "runs")
-    return 0
+    return console.kept(config.out or "runs") if result.interrupted else 0
 
 
 @app.command
@@ -83,9 +76,7 @@ def detect(
         result = run_detect(config)
     if not config.quiet:
         _tell_found(result)
-    if result.interrupted:
-        return console.kept(config.out or "runs")
-    return 0
+    return console.kept(config.out or "runs") if result.interrupted else 0
 
 
 def _tell_found(result: DetectResult) -> None:
