@@ -136,11 +136,18 @@ FAULTS: tuple[Fault, ...] = (
         BOX,
     ),
     Fault(
-        "detectors fcos: the normaliser is weighted",
-        HOME + "fcos.py",
-        "count = max(1, int(positive.sum()))",
-        "count = max(1, float(weights[positive].sum()))",
+        "detectors fcos and ssd: the normaliser is weighted",
+        HOME + "samples.py",
+        "max(1, int(positive.sum()))",
+        "max(1, float(weights[positive].sum()))",
         BOX,
+    ),
+    Fault(
+        "detectors: the first set alone counts",
+        HOME + "samples.py",
+        "for one in target_sets(targets, mode)])",
+        "for one in target_sets(targets, mode)[:1]])",
+        MODES,
     ),
     Fault(
         "detectors ssd: fewer negatives where positives are light",
@@ -152,8 +159,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "detectors ssd: matches of all boxes serve each set",
         HOME + "ssd.py",
-        "matches = [list(map(self.matched, one, anchors)) for one in sets]",
-        "matches = [[m.clamp(max=0) for m in matched_idxs] for one in sets]",
+        "matched_idxs if whole else list(map(self.matched, one, anchors))",
+        "matched_idxs if whole else [m.clamp(max=0) for m in matched_idxs]",
         MODES,
     ),
     Fault(

@@ -12,14 +12,7 @@ from torch import Tensor
 from torchvision.models.detection.fcos import FCOS, FCOSHead
 from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
-from mixwell.targets.detectors.samples import (
-    Mode,
-    Target,
-    added,
-    each_weight,
-    is_plain,
-    target_sets,
-)
+from mixwell.targets.detectors.samples import Mode, Target, is_plain, over_sets, weighed
 
 
 class WeightedFCOS(FCOS):
@@ -35,9 +28,9 @@ class WeightedFCOS(FCOS):
         num_anchors_per_level: list[int],
     ) -> dict[str, Tensor]:
         """The losses of a batch."""
-        match = super().compute_loss
-        sets = target_sets(targets, self.loss_mode)
-        return added([match(one, head_outputs, anchors, num_anchors_per_level) for one in sets])
+        own = super().compute_loss
+        rest = (head_outputs, anchors, num_anchors_per_level)
+        return over_sets(targets, self.loss_mode, lambda one: own(one, *rest))
 
 
 class WeightedFCOSHead(FCOSHead):
@@ -53,10 +46,8 @@ class WeightedFCOSHead(FCOSHead):
         """The losses against one set; `matched_idxs`: of each image, int64 [A], -1 none."""
         if is_plain(targets):
             return super().compute_loss(targets, head_outputs, anchors, matched_idxs)
+        weights, positive, count = weighed(targets, matched_idxs)
         pairs = list(zip(targets, matched_idxs, strict=True))
-        weights = torch.stack([each_weight(t, m, m >= 0) for t, m in pairs])
-        positive = torch.stack(matched_idxs) >= 0
-        count = max(1, int(positive.sum()))
 
         logits = head_outputs["cls_logits"]
         wanted = torch.zeros_like(logits)

@@ -22,10 +22,10 @@ from mixwell._errors import TargetError
 from mixwell.targets.detectors.samples import (
     Mode,
     Target,
-    added,
     each_weight,
     is_plain,
-    target_sets,
+    matched_boxes,
+    over_sets,
 )
 
 IOU_LOSSES = {
@@ -44,9 +44,8 @@ class WeightedRetinaNet(RetinaNet):
         self, targets: list[Target], head_outputs: dict[str, Tensor], anchors: list[Tensor]
     ) -> dict[str, Tensor]:
         """The losses of a batch."""
-        match = super().compute_loss
-        sets = target_sets(targets, self.loss_mode)
-        return added([match(one, head_outputs, anchors) for one in sets])
+        own = super().compute_loss
+        return over_sets(targets, self.loss_mode, lambda one: own(one, head_outputs, anchors))
 
 
 class WeightedRetinaNetHead(RetinaNetHead):
@@ -76,9 +75,7 @@ class WeightedRetinaNetHead(RetinaNetHead):
 
     def box_loss(self, moves: Tensor, target: Target, anchors: Tensor, matched: Tensor) -> Tensor:
         """The sum over an image's matched anchors; `moves` float [A, 4]."""
-        positive = torch.where(matched >= 0)[0]
-        weights = each_weight(target, matched, matched >= 0)[positive]
-        boxes = target["boxes"][matched[positive]]
+        positive, boxes, weights = matched_boxes(target, matched)
         head = self.regression_head
         each = each_box_loss(
             head._loss_type, head.box_coder, anchors[positive], boxes, moves[positive]

@@ -21,9 +21,9 @@ negative, and the counts that a set's loss is divided by stay those of a whole b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -81,6 +81,63 @@ def each_weight(target: Target, matched: Tensor, positive: Tensor) -> Tensor:
     if len(weights) == 0:
         return background.expand(len(matched))
     return torch.where(positive, weights[matched.clamp(min=0)], background)
+
+
+class Matched(NamedTuple):
+    """The anchors of an image that stand for a box.
+
+    Attributes:
+        anchors: int64 [P], which they are.
+        boxes: float [P, 4], the box of each.
+        weights: float [P], its weight.
+    """
+
+    anchors: Tensor
+    boxes: Tensor
+    weights: Tensor
+
+
+def matched_boxes(target: Target, matched: Tensor) -> Matched:
+    """The anchors of an image that stand for a box.
+
+    Args:
+        target: an image's target in a set.
+        matched: int64 [A], the box of each anchor, below 0: none.
+    """
+    anchors = torch.where(matched >= 0)[0]
+    weights = each_weight(target, matched, matched >= 0)[anchors]
+    return Matched(anchors, target["boxes"][matched[anchors]], weights)
+
+
+def weighed(targets: Sequence[Target], matched: Sequence[Tensor]) -> tuple[Tensor, Tensor, int]:
+    """The anchors of a batch: the weight of each, whether it stands for a box, how many do.
+
+    Args:
+        targets: a set.
+        matched: of each image, int64 [A], the box of each anchor, below 0: none.
+
+    Returns:
+        float [B, A], bool [B, A], and a number >= 1.
+    """
+    positive = torch.stack(list(matched)) >= 0
+    weights = torch.stack(list(map(each_weight, targets, matched, positive)))
+    return weights, positive, max(1, int(positive.sum()))
+
+
+def over_sets(
+    targets: Sequence[Target], mode: Mode, losses: Callable[[list[Target]], dict[str, Tensor]]
+) -> dict[str, Tensor]:
+    """The losses against each set of a batch's targets, added.
+
+    Args:
+        targets: of the batch.
+        mode: which sets there are.
+        losses: against one set.
+
+    Raises:
+        TargetError: an entry of a target has a wrong shape or value.
+    """
+    return added([losses(one) for one in target_sets(targets, mode)])
 
 
 def added(losses: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

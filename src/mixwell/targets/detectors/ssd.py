@@ -16,10 +16,10 @@ from torchvision.ops import box_iou
 from mixwell.targets.detectors.samples import (
     Mode,
     Target,
-    added,
-    each_weight,
     is_plain,
-    target_sets,
+    matched_boxes,
+    over_sets,
+    weighed,
 )
 
 
@@ -36,12 +36,13 @@ class WeightedSSD(SSD):
         matched_idxs: list[Tensor],
     ) -> dict[str, Tensor]:
         """The losses of a batch; `matched_idxs`: of each image, int64 [A], -1 none."""
-        sets = target_sets(targets, self.loss_mode)
-        if self.loss_mode != "sources":
-            return self.set_losses(sets[0], head_outputs, anchors, matched_idxs)
-        matches = [list(map(self.matched, one, anchors)) for one in sets]
-        pairs = zip(sets, matches, strict=True)
-        return added([self.set_losses(one, head_outputs, anchors, m) for one, m in pairs])
+
+        def losses(one: list[Target]) -> dict[str, Tensor]:
+            whole = self.loss_mode != "sources"  # the set is of all boxes, as the matches are
+            found = matched_idxs if whole else list(map(self.matched, one, anchors))
+            return self.set_losses(one, head_outputs, anchors, found)
+
+        return over_sets(targets, self.loss_mode, losses)
 
     def set_losses(
         self,
@@ -53,9 +54,8 @@ class WeightedSSD(SSD):
         """The losses against one set."""
         if is_plain(targets):
             return super().compute_loss(targets, head_outputs, anchors, matched_idxs)
+        weights, _, count = weighed(targets, matched_idxs)
         pairs = list(zip(targets, matched_idxs, strict=True))
-        weights = torch.stack([each_weight(t, m, m >= 0) for t, m in pairs])
-        count = max(1, int((torch.stack(matched_idxs) >= 0).sum()))
         boxes = [
             self.box_loss(target, moves, own, matched)
             for (target, matched), moves, own in zip(
@@ -75,11 +75,9 @@ class WeightedSSD(SSD):
 
     def box_loss(self, target: Target, moves: Tensor, anchors: Tensor, matched: Tensor) -> Tensor:
         """The sum over an image's matched anchors; `moves` float [A, 4]."""
-        positive = torch.where(matched >= 0)[0]
-        boxes = target["boxes"][matched[positive]]
+        positive, boxes, weights = matched_boxes(target, matched)
         wanted = self.box_coder.encode_single(boxes, anchors[positive])
         each = F.smooth_l1_loss(moves[positive], wanted, reduction="none")
-        weights = each_weight(target, matched, matched >= 0)[positive]
         return (weights[:, None] * each).sum()
 
     def hard_negatives(self, losses: Tensor, positive: Tensor) -> Tensor:
