@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -172,6 +173,11 @@ class Augment:
     def out_size(self) -> OutSize:
         """What is known of the output size without data."""
         return self.active.out_size
+
+    @property
+    def lost(self) -> Counter[str]:
+        """How many boxes and other things with a place were left out so far, by reason."""
+        return Counter() if self.scene is None else self.scene.lost
 
     def set_epoch(self, epoch: int) -> None:
         """Begin an epoch, for calls without keys: rows are numbered from 0 again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -89,6 +90,15 @@ class Collate:
             fields=fields,
         )
         return planned if self.when == "later" else self.augment.finish(planned)
+
+    @property
+    def lost(self) -> Counter[str]:
+        """How many boxes and other things with a place were left out so far, by reason.
+
+        In the process that made the DataLoader too: its workers add to the same counts. What they
+        made ahead and nobody took is counted with the rest.
+        """
+        return self.augment.lost
 
     def _how(self, samples: list[KeyedSample]) -> How | None:
         """How images and labels are found; None in an empty batch, which shows no structure."""

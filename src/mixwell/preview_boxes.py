@@ -81,13 +81,12 @@ def preview_boxes(
     path = Path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
-    assert augment.scene is not None
     outputs = [t for row in rows for _, t in row[1:]]
     return BoxPreview(
         path,
         sum(len(t["boxes"]) for t in targets),
         sum(len(t["boxes"]) for t in outputs),
-        dict(augment.scene.lost),
+        dict(augment.lost),
     )
 
 

@@ -6,6 +6,7 @@ import copy
 import os
 import warnings
 import weakref
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Literal, cast
@@ -169,6 +170,14 @@ class Loader:
         if self._under_way is state:
             self._under_way = None
         _tell(skipped, epoch)
+
+    @property
+    def lost(self) -> Counter[str]:
+        """How many boxes and other things with a place were left out so far, by reason.
+
+        Batches that were made ahead and never used are counted with the rest.
+        """
+        return self.augment.lost
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next iteration this epoch, from its beginning."""

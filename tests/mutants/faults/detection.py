@@ -125,8 +125,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "dropped boxes of an epoch add up over epochs",
         HOME + "feed.py",
-        "return images, targets, scene.lost - before",
-        "return images, targets, Counter(scene.lost)",
+        "self.dropped = self.collate.lost - before",
+        "self.dropped = self.collate.lost",
         DETECT,
     ),
     Fault(

@@ -10,6 +10,7 @@ KINDS = ("tests/targets/scenes/test_kinds.py",)
 FILTERS = ("tests/targets/scenes/test_filters.py",)
 POINTS = ("tests/targets/scenes/test_keypoints.py",)
 RINGS = ("tests/targets/scenes/test_rings.py",)
+TALLY = ("tests/targets/scenes/test_tally.py",)
 OPS = ("tests/policy/test_detection_ops.py",)
 MIXES = ("tests/policy/test_detection_mixes.py",)
 
@@ -157,9 +158,30 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "boxes: invalid ones go uncounted",
         "targets/scenes/form.py",
-        "self.lost.update(scene.lost)",
-        "self.lost.update({})",
+        "self.tally.add(scene.lost)",
+        "self.tally.add({})",
         FILTERS,
+    ),
+    Fault(
+        "tally: what workers count stays with them",
+        "targets/scenes/tally.py",
+        'RawArray("q", ROWS * len(REASONS))',
+        "np.zeros(ROWS * len(REASONS), np.int64)",
+        TALLY,
+    ),
+    Fault(
+        "tally: spawned workers count for themselves",
+        "targets/scenes/tally.py",
+        "return self.counts() if get_spawning_popen() is None else self._memory",
+        "return self.counts()",
+        TALLY,
+    ),
+    Fault(
+        "tally: one row of all alone is read",
+        "targets/scenes/tally.py",
+        "sums = self._rows().sum(axis=0).tolist()",
+        "sums = self._rows()[0].tolist()",
+        TALLY,
     ),
     Fault(
         "keypoints: left and right are not swapped",

@@ -21,7 +21,7 @@ from mixwell.recipes.detection.config import DetectConfig, resolved
 from mixwell.recipes.detection.data import EmbeddedDigits, TrainVal, read_coco
 from mixwell.recipes.detection.detect import detect, line, load_data, policy_for, read_run
 from mixwell.recipes.detection.evaluate import predictions
-from mixwell.recipes.detection.feed import CountedCollate, DetectionFeed, TrainView
+from mixwell.recipes.detection.feed import DetectionFeed, TrainView
 from mixwell.recipes.detection.loop import make_fabric, train
 from mixwell.recipes.detection.models import Built
 from mixwell.recipes.detection.predict import load_detector, predict
@@ -141,23 +141,22 @@ def test_a_loss_that_is_no_number_stops_the_run(fabric):
         train(CONFIG, load_data(CONFIG), policy_for(CONFIG), build=build, fabric=fabric)
 
 
-def boxes_learnt(config):
-    """How many boxes of training get how far: read, dropped by reason, and left."""
+def boxes_learnt(config, epochs=1):
+    """How many boxes of the last epoch get how far: read, dropped by reason, and left."""
     data = load_data(config).train
     feed = DetectionFeed(
         data,
         policy_for(config),
         masks=False,
-        sampler=mw.KeyedSampler(len(data), epochs=1, shuffle=True, seed=config.seed),
+        sampler=mw.KeyedSampler(len(data), epochs=epochs, shuffle=True, seed=config.seed),
         batch_size=2,
-        num_workers=0,
+        num_workers=config.num_workers,
         device=torch.device("cpu"),
         seed=config.seed,
     )
-    left = 0
-    for _, targets in feed.epoch(0):
-        left += sum(len(target["boxes"]) for target in targets)
-    read = sum(len(data.target(int(i))["boxes"]) for i in feed.order(0))
+    for epoch in range(epochs):
+        left = sum(len(target["boxes"]) for _, some in feed.epoch(epoch) for target in some)
+    read = sum(len(data.target(int(i))["boxes"]) for i in feed.order(epochs - 1))
     return read, feed.dropped, left
 
 
@@ -205,14 +204,13 @@ def test_crowds_are_not_trained_on():
         TrainView(Crowds(), masks=True)
 
 
-def test_a_worker_says_what_it_dropped():
-    collate = CountedCollate(
-        mw.Collate(mw.Policy(mw.CenterCrop(8)), boxes="xyxy", dtype=torch.float32)
-    )
-    data = mw.keyed(TrainView(EmbeddedDigits(4, size_hw=(64, 64)), False), collate.augment)
-    keys = list(mw.KeyedSampler(4, epochs=1, shuffle=False, seed=0))
-    first, again = (collate([data[k] for k in keys])[2] for _ in range(2))
-    assert first == again and first["outside"] > 0
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_what_workers_drop_is_counted_epoch_by_epoch():
+    crop = replace(CONFIG, policy="Policy(RandomCrop(24))", num_workers=2)
+    read, dropped, left = boxes_learnt(crop, epochs=2)
+    assert dropped and read == left + sum(dropped.values())
+    assert dropped == boxes_learnt(replace(crop, num_workers=0), epochs=2)[1]
 
 
 # ------------------------------------------------------------------ the folder

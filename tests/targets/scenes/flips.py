@@ -19,7 +19,7 @@ def flipped(target, policy=FLIP, **declared):
     augment = mw.Augment(policy, **({"boxes": "xyxy"} | declared))
     _, (made,) = augment([IMAGE], [target], keys=mw.Keys(np.arange(1)))
     assert augment.scene is not None
-    return made, dict(augment.scene.lost)
+    return made, dict(augment.lost)
 
 
 def boxes_after(boxes, declared="xyxy", policy=FLIP):

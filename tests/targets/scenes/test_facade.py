@@ -143,6 +143,6 @@ def test_what_an_epoch_loses_is_counted():
     sampler = mw.KeyedSampler(data, epochs=1)
     loader = DataLoader(mw.keyed(data), sampler=sampler, batch_size=4, collate_fn=collate)
     left = sum(len(t["boxes"]) for _, targets in loader for t in targets)
-    lost = collate.augment.scene.lost
+    lost = collate.lost
     assert left + sum(lost.values()) == sum(len(t["boxes"]) for t in data.targets)
     assert set(lost) <= {"outside", "min_visibility", "min_side"} and sum(lost.values()) > 0

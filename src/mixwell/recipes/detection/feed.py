@@ -48,25 +48,6 @@ class TrainView:
         return image, {name: target[name][single] for name in self.names}
 
 
-class CountedCollate:
-    """A `mixwell.Collate` that also says which boxes it dropped, worker or not.
-
-    Args:
-        collate: with declared boxes.
-    """
-
-    def __init__(self, collate: mw.Collate) -> None:
-        self.collate, self.augment = collate, collate.augment
-
-    def __call__(self, samples: list[Any]) -> tuple[Images, list[dict[str, Any]], Counter[str]]:
-        """Images, their targets, and how many boxes were dropped for which reason."""
-        scene = self.augment.scene
-        assert scene is not None
-        before = Counter(scene.lost)
-        images, targets = self.collate(samples)
-        return images, targets, scene.lost - before
-
-
 class DetectionFeed(LoaderFeed):
     """`LoaderFeed` whose labels are a target for each image.
 
@@ -96,17 +77,16 @@ class DetectionFeed(LoaderFeed):
         view = TrainView(data, masks)
         kind: Any = "instance" if masks else None
         collate = mw.Collate(policy, boxes="xyxy", masks=kind, dtype=torch.float32, seed=seed)
-        self.dropped: Counter[str] = Counter()
-        counted: Any = CountedCollate(collate)
-        super().__init__(view, counted, sampler, batch_size, num_workers, device)  # type: ignore[arg-type]
+        self.collate, self.dropped = collate, Counter[str]()
+        super().__init__(view, collate, sampler, batch_size, num_workers, device)  # type: ignore[arg-type]
 
     def epoch(self, epoch: int) -> Iterator[tuple[Any, Any]]:
         """The batches of one epoch; `dropped` then says how many boxes were left out of it."""
         self.sampler.set_epoch(epoch)
-        self.dropped = Counter()
-        for images, targets, dropped in self.loader:
-            self.dropped.update(dropped)
+        before = self.collate.lost
+        for images, targets in self.loader:
             yield to_device(images, self.device), to_device(targets, self.device)
+        self.dropped = self.collate.lost - before
 
 
 def to_device(values: Any, device: torch.device) -> Any:

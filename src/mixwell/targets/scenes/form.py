@@ -30,6 +30,7 @@ from mixwell.targets.scenes.masks import follow_instances
 from mixwell.targets.scenes.options import Boxes, BoxFormat, Keypoints, MaskKind
 from mixwell.targets.scenes.read import Reader, Scene, mask_boxes
 from mixwell.targets.scenes.rings import Rings, follow_rings, ring_area, ring_boxes
+from mixwell.targets.scenes.tally import Tally
 from mixwell.targets.scenes.write import Writer, as_like, owners, stacked
 
 MIXING = ("weights", "source", "sources", "shares")
@@ -57,8 +58,7 @@ class SceneForm:
         keypoints: how "keypoints" are written; None: there are none.
         ignore_index: of class maps, where no image is.
         mixes: the training policy mixes, so targets say weights and sources.
-        lost: what was left out so far, by reason: "invalid", "outside", "covered", "weight 0",
-            "min_visibility", "min_area", "min_side", "empty mask".
+        tally: counts what is left out.
 
     Raises:
         TargetError: another kind of masks, or boxes that shall fit masks without masks.
@@ -69,7 +69,7 @@ class SceneForm:
     keypoints: Keypoints | None = None
     ignore_index: int = 255
     mixes: bool = False
-    lost: Counter[str] = field(default_factory=Counter, compare=False)
+    tally: Tally = field(default_factory=Tally, compare=False)
 
     def __post_init__(self) -> None:
         """Check what is declared."""
@@ -86,6 +86,11 @@ class SceneForm:
                 f"Boxes(tight=True) makes upright boxes, got the format {self.boxes.format!r}. "
                 'Declare "xyxy", "xywh" or "cxcywh", or leave tight out.'
             )
+
+    @property
+    def lost(self) -> Counter[str]:
+        """What was left out so far, here and in a DataLoader's workers, by reason (`REASONS`)."""
+        return self.tally.counts()
 
     @property
     def shaped(self) -> bool:
@@ -139,7 +144,7 @@ class SceneForm:
         if not self.things:
             return self._classes(targets, plan, training)
         scene = self.reader.read(targets, plan.in_hw)
-        self.lost.update(scene.lost)
+        self.tally.add(scene.lost)
         items, shapes = self._kept(scene, plan)
         writer = Writer(scene, items, plan)
         mixed = plan.sources() if self.mixes and training else None
@@ -166,7 +171,7 @@ class SceneForm:
             if self.boxes.tight and len(items):
                 items = _tightened(items, [shapes[i] for i in items.parent.tolist()])
             items = _large(items, self.boxes)
-        self.lost.update({k: v for k, v in items.lost.items() if v})
+        self.tally.add(items.lost)
         kept: Any = [shapes[i] for i in items.parent.tolist()] if self.shaped else []
         return items, kept
 
