@@ -26,10 +26,11 @@ from benchmarks.gpu.summary import write_summary
 from mixwell.bench.gpu.device import describe_device
 from mixwell.bench.machine import describe
 from mixwell.policy.presets import parse_policy
-from mixwell.recipes.config import TrainConfig, as_json, policies_for, resolved
+from mixwell.recipes.config import TrainConfig, policies_for, resolved
 from mixwell.recipes.data import ArraySet, TrainTest, channel_stats, load_dataset
 from mixwell.recipes.loop import make_fabric, train
 from mixwell.recipes.result import Result
+from mixwell.recipes.settings import as_json
 
 LINES = "runs.jsonl"
 SUMMARY = "summary.md"

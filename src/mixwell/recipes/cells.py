@@ -11,8 +11,9 @@ import torch
 
 import mixwell as mw
 from mixwell.recipes.classify import write_json
-from mixwell.recipes.config import TrainConfig, as_json
+from mixwell.recipes.config import TrainConfig
 from mixwell.recipes.grid import Candidate
+from mixwell.recipes.settings import as_json
 
 
 class Cells:

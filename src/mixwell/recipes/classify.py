@@ -23,18 +23,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from mixwell.recipes.config import (
-    TrainConfig,
-    as_json,
-    check_seed,
-    policies_for,
-    resolved,
-    subset,
-)
+from mixwell.recipes.config import TrainConfig, policies_for, resolved, subset
 from mixwell.recipes.data import TrainTest, load_dataset
 from mixwell.recipes.loop import Result, make_fabric, train
 from mixwell.recipes.place import clear, place
 from mixwell.recipes.progress import Shown, waiting
+from mixwell.recipes.settings import RunConfig, as_json
 from mixwell.recipes.tuning import Tuning
 
 MARKS = ("checkpoint.pt", "result.json", "history.csv")
@@ -42,34 +36,14 @@ MARKS = ("checkpoint.pt", "result.json", "history.csv")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyConfig(TrainConfig):
-    """Settings of one run; `TrainConfig` has the others.
+class ClassifyConfig(TrainConfig, RunConfig):
+    """Settings of one run; `TrainConfig`, `RunConfig` and `LearningConfig` have the others.
 
     Args:
         policy: a preset's name, a TOML file's path, or code such as ``"Policy(CutMix())"``.
-        seed: of initial weights, batch order and augmentation, 0 .. 2**32 - 1.
-        out: the run's folder; named after the settings under ``runs`` when left out, with a number
-            where there is one of that name.
-        resume: continue the run that is in the folder.
-        overwrite: give up the run that is in the folder.
-        quiet: show nothing.
     """
 
     policy: str = "standard"
-    seed: int = 0
-    out: Path | None = None
-    resume: bool = False
-    overwrite: bool = False
-    quiet: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse values that cannot mean anything.
-
-        Raises:
-            ValueError: a number is out of range.
-        """
-        super().__post_init__()
-        check_seed(self.seed)
 
 
 @dataclass(frozen=True)

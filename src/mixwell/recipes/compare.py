@@ -29,13 +29,7 @@ import mixwell as mw
 from mixwell.recipes import report
 from mixwell.recipes.cells import Cells
 from mixwell.recipes.classify import Beginning, cpu_threads, write_json
-from mixwell.recipes.config import (
-    as_json,
-    check_seed,
-    policies_for,
-    resolved,
-    subset,
-)
+from mixwell.recipes.config import policies_for, resolved, subset
 from mixwell.recipes.data import TrainTest, load_dataset
 from mixwell.recipes.finetune import beginning, start_for
 from mixwell.recipes.gentle import POLICY
@@ -43,6 +37,7 @@ from mixwell.recipes.grid import Candidate, check_names, crossed, expanded, name
 from mixwell.recipes.loop import make_fabric, train
 from mixwell.recipes.place import clear, place
 from mixwell.recipes.progress import Shown, waiting
+from mixwell.recipes.settings import as_json, check_seed
 from mixwell.recipes.summary import Summary, check_pairs, summarise
 from mixwell.recipes.tuning import TuningConfig, make_tuning, resolved_tuning
 

@@ -5,7 +5,7 @@ Fields left at None are filled in by `resolved`, so a run's `config.json` says w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,14 +18,12 @@ from mixwell.recipes.fabric import Precision, chosen_precision
 from mixwell.recipes.gentle import POLICY as GENTLE
 from mixwell.recipes.gentle import gentle_policy
 from mixwell.recipes.optim import DEFAULT_DECAY, DEFAULT_LR, DEFAULT_SCHEDULE
-
-OptimizerName = Literal["sgd", "adam", "adamw"]
-ScheduleName = Literal["onecycle", "cosine", "step", "constant"]
+from mixwell.recipes.settings import LearningConfig, OptimizerName, check_ranges, completed
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """What a run needs to know besides its policy and its seed.
+class TrainConfig(LearningConfig):
+    """What a run needs to know besides its policy and its seed; `LearningConfig` has the others.
 
     Args:
         data: digits, cifar10, cifar100 or folder.
@@ -37,14 +35,10 @@ class TrainConfig:
         model: a name `mixwell.recipes.models.build_model` knows; by data set when left out.
         whiten: put a fixed layer that whitens patches of the training images in place of the first
             convolution; for images in memory, trained from scratch.
-        epochs: passes over the training images; by data set when left out.
         batch_size: images in a step, over all devices; by data set when left out.
-        optimizer: sgd (Nesterov), adam or adamw.
         schedule: onecycle, cosine, step or constant; of the learning rate, per step. When left
             out, onecycle for sgd and cosine for the others.
         lr: peak learning rate; by optimizer and data set when left out.
-        momentum: of SGD, or Adam's first beta.
-        weight_decay: by optimizer when left out.
         bias_lr: learning rate of norms and biases, in units of lr.
         decay_all: decay norms and biases too.
         loss: ce (soft-target cross entropy) or bce (one binary cross entropy per class).
@@ -57,7 +51,6 @@ class TrainConfig:
         devices: how many, or auto.
         num_nodes: machines, under SLURM or torchrun.
         num_workers: processes that decode folder images.
-        threads: CPU threads of PyTorch; its own choice when left out.
         train_accuracy: measure the training images too, without augmentation, at the end.
         measure_every: epochs from one measurement of the test images to the next; the last epoch
             is always measured.
@@ -70,13 +63,7 @@ class TrainConfig:
     image_size: int = 224
     model: str | None = None
     whiten: bool = False
-    epochs: int | None = None
-    batch_size: int | None = None
     optimizer: OptimizerName = "sgd"
-    schedule: ScheduleName | None = None
-    lr: float | None = None
-    momentum: float = 0.9
-    weight_decay: float | None = None
     bias_lr: float = 1.0
     decay_all: bool = False
     loss: Literal["ce", "bce"] = "ce"
@@ -87,37 +74,24 @@ class TrainConfig:
     channels_last: bool = True
     devices: int | Literal["auto"] = "auto"
     num_nodes: int = 1
-    num_workers: int = 2
-    threads: int | None = None
     train_accuracy: bool = False
-    measure_every: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that cannot mean anything.
 
         Raises:
-            ValueError: a number is out of range.
+            ValueError: a number is out of range, or a word is not known.
         """
-        for name, low, high in _RANGES:
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise ValueError(f"{name} must lie in {low} .. {high}, got {value}.")
+        super().__post_init__()
+        check_ranges(self, _RANGES)
 
 
 _RANGES = (
     ("train_fraction", 1e-9, 1.0),
     ("image_size", 8, 4096),
-    ("epochs", 1, 100_000),
-    ("batch_size", 1, 1_000_000),
-    ("lr", 1e-12, 1e3),
-    ("momentum", 0.0, 1.0),
-    ("weight_decay", 0.0, 10.0),
     ("bias_lr", 0.0, 1e4),
     ("smoothing", 0.0, 1.0),
     ("ema", 0.0, 1.0),
-    ("num_workers", 0, 1024),
-    ("threads", 1, 4096),
-    ("measure_every", 1, 100_000),
 )
 
 # Model, epochs, batch size and SGD's peak rate for each data set ("small": other images of at most
@@ -129,7 +103,6 @@ _SENSIBLE: dict[str, dict[str, Any]] = {
     "small": {"model": "resnet20", "epochs": 15, "batch_size": 128, "lr": 0.3},
     "folder": {"model": "torchvision:resnet18", "epochs": 30, "batch_size": 32, "lr": 0.02},
 }
-LARGEST_SEED = 2**32 - 1  # times a million, and an epoch, stays within PyTorch's 64 bits
 LARGEST_OF_ONE_SIZE = 96  # px; presets up to here expect images that have the size already
 _DIRECTED = ("digits",)  # sets whose mirror images are something else
 
@@ -143,29 +116,12 @@ def resolved(config: Config) -> Config:
     sensible["weight_decay"] = DEFAULT_DECAY[config.optimizer]
     sensible["schedule"] = DEFAULT_SCHEDULE[config.optimizer]
     sensible["measure_every"] = 1
-    missing = {name: value for name, value in sensible.items() if getattr(config, name) is None}
-    return replace(config, precision=chosen_precision(config.precision), **missing)
+    return replace(completed(config, sensible), precision=chosen_precision(config.precision))
 
 
 def sensible_model(data: str) -> str:
     """The model that a data set gets when none is named."""
     return _SENSIBLE.get(data, _SENSIBLE["folder"])["model"]
-
-
-def check_seed(seed: int) -> None:
-    """Refuse a seed that not every generator takes.
-
-    Raises:
-        ValueError: it is out of range.
-    """
-    if not 0 <= seed <= LARGEST_SEED:
-        raise ValueError(f"seed must lie in 0 .. {LARGEST_SEED} (2**32 - 1), got {seed}.")
-
-
-def as_json(config: TrainConfig) -> dict[str, Any]:
-    """The fields as values that JSON can hold."""
-    values = {field.name: getattr(config, field.name) for field in fields(config)}
-    return {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}
 
 
 def policies_for(config: TrainConfig, data: TrainTest, text: str) -> tuple[mw.Policy, mw.Policy]:

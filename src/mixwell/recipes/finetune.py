@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mixwell.recipes.classify import Beginning, ClassifyConfig, one_run, run_name
-from mixwell.recipes.config import OptimizerName, sensible_model
+from mixwell.recipes.config import sensible_model
 from mixwell.recipes.data import TrainTest
 from mixwell.recipes.gentle import POLICY
 from mixwell.recipes.loop import Result
 from mixwell.recipes.models.named import DEFAULT
 from mixwell.recipes.models.pretrained import Start, load_start
+from mixwell.recipes.settings import OptimizerName
 from mixwell.recipes.tuning import Tuning, TuningConfig, make_tuning, resolved_tuning
 
 

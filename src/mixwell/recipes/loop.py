@@ -33,7 +33,7 @@ from mixwell.recipes.checks import (
     first_image,
     unfit,
 )
-from mixwell.recipes.config import TrainConfig, as_json
+from mixwell.recipes.config import TrainConfig
 from mixwell.recipes.data import ArraySet, TrainTest
 from mixwell.recipes.fabric import launched
 from mixwell.recipes.feed import Feed, LoaderFeed, MemoryFeed, plain_batches
@@ -41,6 +41,7 @@ from mixwell.recipes.models import build_model, whiten
 from mixwell.recipes.optim import AveragedWeights, build_optimizer, lr_factor, set_lr
 from mixwell.recipes.result import Result, array_digest, weights_digest
 from mixwell.recipes.session import OnEpoch, OnStart, OnStep, Session
+from mixwell.recipes.settings import as_json
 from mixwell.recipes.tuning import Tuning
 from mixwell.targets import bce, mixed_accuracy, soft_cross_entropy
 

@@ -12,9 +12,9 @@ import numpy as np
 
 import mixwell as mw
 from mixwell.recipes import report
-from mixwell.recipes.config import as_json
 from mixwell.recipes.data import TrainTest
 from mixwell.recipes.plot import plot
+from mixwell.recipes.settings import as_json
 from mixwell.recipes.stats import verdict
 
 if TYPE_CHECKING:

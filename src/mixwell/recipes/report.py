@@ -22,9 +22,9 @@ import torch
 
 import mixwell as mw
 from mixwell.recipes.classify import write_json, write_rows
-from mixwell.recipes.config import as_json
 from mixwell.recipes.data import TrainTest
 from mixwell.recipes.plot import plot
+from mixwell.recipes.settings import as_json
 from mixwell.recipes.stats import Interval, verdict
 
 if TYPE_CHECKING:

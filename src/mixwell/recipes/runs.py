@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mixwell import DataError
+from mixwell.recipes.settings import Config, from_json
 
 CONFIG, CHECKPOINT = "config.json", "checkpoint.pt"
 RECIPE, CLASSES = "recipe", "classes"
 """Entries of `CONFIG` beside the settings."""
 _TELLING = {"score_threshold": "detect", "tile": "segment"}
 """Settings that one recipe alone has, for runs that do not name theirs."""
-
-Config = TypeVar("Config")
 
 
 def recipe_of(run: str | Path, known: tuple[str, ...]) -> str:
@@ -39,15 +37,13 @@ def recipe_of(run: str | Path, known: tuple[str, ...]) -> str:
     return found
 
 
-def read_run(
-    run: str | Path, recipe: str, from_json: Callable[[dict[str, Any]], Config]
-) -> tuple[Config, tuple[str, ...]]:
+def read_run(run: str | Path, recipe: str, kind: type[Config]) -> tuple[Config, tuple[str, ...]]:
     """The settings and the class names of a run.
 
     Args:
         run: its folder, or the checkpoint in it.
         recipe: the one that must have written it.
-        from_json: from what the file holds to settings.
+        kind: the class of its settings.
 
     Raises:
         DataError: there is no run, it is of another recipe, or its file is damaged.
@@ -60,7 +56,7 @@ def read_run(
             f'"{CLASSES}": ["NAME", ...], in the order of the data set.'
         )
     try:
-        return from_json(values), tuple(map(str, values[CLASSES]))
+        return from_json(kind, values), tuple(map(str, values[CLASSES]))
     except (TypeError, ValueError) as error:
         raise DataError(
             f"A run's settings must be as `mixwell train {recipe}` wrote them, got others in "

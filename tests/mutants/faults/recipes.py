@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.faults.fault import Fault
 
 OPS = ("tests/viz/test_ops.py",)
+SETTINGS = ("tests/recipes/test_settings.py",)
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
@@ -34,5 +35,26 @@ FAULTS: tuple[Fault, ...] = (
         "self.asked = True",
         "self.asked = False",
         ("tests/recipes/test_interrupt.py",),
+    ),
+    Fault(
+        "settings: shared defaults go before a recipe's own",
+        "recipes/classify.py",
+        "class ClassifyConfig(TrainConfig, RunConfig):",
+        "class ClassifyConfig(RunConfig, TrainConfig):",
+        SETTINGS,
+    ),
+    Fault(
+        "settings: a word may always be left out",
+        "recipes/settings.py",
+        "value != getattr(type(config), name)",
+        "value is not None",
+        SETTINGS,
+    ),
+    Fault(
+        "settings: one side of two is looked at",
+        "recipes/settings.py",
+        "each = value if isinstance(value, tuple) else (value,)",
+        "each = value[:1] if isinstance(value, tuple) else (value,)",
+        SETTINGS,
     ),
 )

@@ -11,11 +11,10 @@ import pytest
 from mixwell import DataError
 from mixwell.recipes.detection.config import (
     DetectConfig,
-    as_json,
-    from_json,
     is_square,
     resolved,
 )
+from mixwell.recipes.settings import as_json, from_json
 
 
 def test_what_is_left_out_depends_on_model_and_data():
@@ -41,7 +40,7 @@ def test_what_is_said_stays():
 
 def test_settings_survive_json():
     config = resolved(DetectConfig(out=Path("runs/x"), trainable_layers=2))
-    read = from_json(json.loads(json.dumps(as_json(config) | {"classes": ["a"]})))
+    read = from_json(DetectConfig, json.loads(json.dumps(as_json(config) | {"classes": ["a"]})))
     assert read == replace(config, out=None)
 
 

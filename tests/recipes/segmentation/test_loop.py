@@ -13,13 +13,14 @@ from PIL import Image
 
 import mixwell as mw
 from mixwell.recipes.segmentation import loop
-from mixwell.recipes.segmentation.config import SegmentConfig, as_json, from_json, resolved
+from mixwell.recipes.segmentation.config import SegmentConfig, resolved
 from mixwell.recipes.segmentation.data import load_folder
 from mixwell.recipes.segmentation.fcn import FCN
 from mixwell.recipes.segmentation.loop import PlainCollate, predictions, train
 from mixwell.recipes.segmentation.models import Built
 from mixwell.recipes.segmentation.policies import SUMMARIES, segmentation_policy
 from mixwell.recipes.segmentation.segment import load_segmenter, segment
+from mixwell.recipes.settings import as_json, from_json
 from mixwell.targets import LayeredMasks
 from tests.recipes.segmentation.files import pairs
 
@@ -191,7 +192,7 @@ def test_the_head_learns_faster_than_a_loaded_backbone(
 
 def test_configs_survive_json() -> None:
     made = resolved(SegmentConfig(data="x", resize=(96, 128)))
-    assert from_json(json.loads(json.dumps(as_json(made)))) == made
+    assert from_json(SegmentConfig, json.loads(json.dumps(as_json(made)))) == made
     assert made.crop == (96, 128) and made.head_lr == 1.0 and not made.freeze_norms
     loaded = resolved(SegmentConfig(weights="w.pth"))
     assert loaded.head_lr == 10.0 and loaded.freeze_norms and loaded.lr == 1e-4

@@ -5,13 +5,12 @@ Fields left at None are filled in by `resolved`, so a run's `config.json` says w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from mixwell import DataError
-from mixwell.recipes.config import OptimizerName, ScheduleName, check_seed
 from mixwell.recipes.optim import DEFAULT_DECAY
+from mixwell.recipes.settings import RunConfig, ScheduleName, check_ranges, check_words, completed
 
 MixingLoss = Literal["box", "sources", "global"]
 BackboneStyle = Literal["torchvision", "tensorflow"]
@@ -20,8 +19,8 @@ EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectConfig:
-    """Settings of one run.
+class DetectConfig(RunConfig):
+    """Settings of one run; `RunConfig` and `LearningConfig` have the others.
 
     Args:
         data: embedded (digits on photographs, made on the fly), or a path in COCO's, Pascal VOC's
@@ -56,24 +55,11 @@ class DetectConfig:
         epochs: passes over the training images; by model and data set when left out.
         batch_size: images in a step; by model when left out.
         optimizer: sgd (Nesterov), adam or adamw; by model when left out.
-        schedule: cosine (with a warm-up), onecycle, step or constant; of the learning rate, per
-            step.
         lr: peak learning rate; by model and optimizer when left out.
-        momentum: of SGD, or Adam's first beta.
-        weight_decay: by optimizer when left out.
         clip_norm: largest norm of a step's gradient; 0 is off.
         score_threshold: least score of the boxes that are drawn, 0 .. 1.
-        measure_every: epochs from one measurement of the validation images to the next; a fifth of
-            them when left out; the last epoch is always measured.
         device: auto (cuda where there is one), cpu or cuda.
-        num_workers: processes that read and augment images; 0 does it in this one.
-        threads: CPU threads of PyTorch; its own choice when left out.
         seed: of initial weights, batch order, augmentation and the embedded images, 0 .. 2**32 - 1.
-        out: the run's folder; named after the settings under ``runs`` when left out, with a number
-            where there is one of that name.
-        resume: continue the run that is in the folder.
-        overwrite: give up the run that is in the folder.
-        quiet: show nothing.
     """
 
     data: str = EMBEDDED
@@ -89,24 +75,10 @@ class DetectConfig:
     backbone_style: BackboneStyle = "torchvision"
     trainable_layers: int | None = None
     freeze_norm: bool | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    optimizer: OptimizerName | None = None
     schedule: ScheduleName = "cosine"
-    lr: float | None = None
-    momentum: float = 0.9
-    weight_decay: float | None = None
     clip_norm: float = 10.0
     score_threshold: float = 0.4
-    measure_every: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    num_workers: int = 2
-    threads: int | None = None
-    seed: int = 0
-    out: Path | None = None
-    resume: bool = False
-    overwrite: bool = False
-    quiet: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that cannot mean anything.
@@ -114,16 +86,9 @@ class DetectConfig:
         Raises:
             ValueError: a number is out of range, or a word is none of those above.
         """
-        check_seed(self.seed)
-        for name, low, high in _RANGES:
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise ValueError(f"{name} must lie in {low} .. {high}, got {value}.")
-        for name, known in _WORDS.items():
-            if getattr(self, name) not in (*known, *_UNSAID.get(name, ())):
-                raise ValueError(
-                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."
-                )
+        super().__post_init__()
+        check_ranges(self, _RANGES)
+        check_words(self, _WORDS)
         if self.epochs is not None and (self.mixing_off or 0) > self.epochs:
             raise ValueError(
                 f"mixing_off must lie in 0 .. epochs ({self.epochs}), got {self.mixing_off}."
@@ -136,26 +101,14 @@ _RANGES = (
     ("image_size", 32, 4096),
     ("mixing_off", 0, 100_000),
     ("trainable_layers", 0, 100),
-    ("epochs", 1, 100_000),
-    ("batch_size", 1, 100_000),
-    ("lr", 1e-12, 1e3),
-    ("momentum", 0.0, 1.0),
-    ("weight_decay", 0.0, 10.0),
     ("clip_norm", 0.0, 1e9),
     ("score_threshold", 0.0, 1.0),
-    ("measure_every", 1, 100_000),
-    ("num_workers", 0, 1024),
-    ("threads", 1, 4096),
 )
 _WORDS = {
     "mixing_loss": ("box", "sources", "global"),
     "backbone_style": ("torchvision", "tensorflow"),
-    "optimizer": ("sgd", "adam", "adamw"),
-    "schedule": ("cosine", "onecycle", "step", "constant"),
     "device": ("auto", "cpu", "cuda"),
 }
-
-_UNSAID = {"optimizer": (None,)}
 
 SQUARE = {"tiny-ssd": 256, "ssdlite320_mobilenet_v2": 320}
 """Models that see squares, and their usual side, px."""
@@ -209,17 +162,4 @@ def resolved(config: DetectConfig) -> DetectConfig:
         "mixing_off": round(epochs / 10),
         "measure_every": max(1, epochs // 5),
     }
-    missing = {name: value for name, value in sensible.items() if getattr(config, name) is None}
-    return replace(config, **missing)
-
-
-def as_json(config: DetectConfig) -> dict[str, Any]:
-    """The fields as values that JSON can hold."""
-    values = {field.name: getattr(config, field.name) for field in fields(config)}
-    return {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}
-
-
-def from_json(values: dict[str, Any]) -> DetectConfig:
-    """The config that `as_json` wrote; entries that are no fields are left out."""
-    names = {field.name for field in fields(DetectConfig)}
-    return DetectConfig(**{k: v for k, v in values.items() if k in names and k != "out"})
+    return completed(config, sensible)

@@ -24,8 +24,6 @@ from mixwell.recipes.classify import cpu_threads, write_json, write_rows
 from mixwell.recipes.detection.config import (
     EMBEDDED,
     DetectConfig,
-    as_json,
-    from_json,
     is_square,
     resolved,
 )
@@ -39,6 +37,7 @@ from mixwell.recipes.detection.loop import DetectResult, make_fabric, search_val
 from mixwell.recipes.detection.policies import detection_policy
 from mixwell.recipes.place import clear, place
 from mixwell.recipes.progress import Shown, waiting
+from mixwell.recipes.settings import as_json
 from mixwell.viz import box_sheet
 
 MARKS = ("checkpoint.pt", "result.json", "history.csv")
@@ -130,7 +129,7 @@ def read_run(run: str | Path) -> tuple[DetectConfig, tuple[str, ...]]:
     Raises:
         DataError: there is none.
     """
-    return runs.read_run(run, "detect", from_json)
+    return runs.read_run(run, "detect", DetectConfig)
 
 
 def line(row: dict[str, Any], epochs: int) -> str:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import mixwell as mw
-from mixwell.recipes.detection.config import DetectConfig, as_json, is_square
+from mixwell.recipes.detection.config import DetectConfig, is_square
 from mixwell.recipes.detection.data import TrainVal
 from mixwell.recipes.detection.evaluate import Found, Measured, average_precision, search
 from mixwell.recipes.detection.feed import DetectionFeed
@@ -29,6 +29,7 @@ from mixwell.recipes.fabric import chosen_device, launched
 from mixwell.recipes.optim import build_optimizer, lr_factor, set_lr
 from mixwell.recipes.result import array_digest, weights_digest
 from mixwell.recipes.session import OnEpoch, OnStart, OnStep, Session
+from mixwell.recipes.settings import as_json
 
 
 @dataclass

@@ -24,7 +24,7 @@ import mixwell as mw
 from mixwell import DataError
 from mixwell.recipes.cells import Cells
 from mixwell.recipes.classify import cpu_threads, write_json, write_rows
-from mixwell.recipes.config import as_json, policies_for
+from mixwell.recipes.config import policies_for
 from mixwell.recipes.data import ArraySet, TrainTest, channel_stats
 from mixwell.recipes.data.folder import PHOTO_MEAN, PHOTO_STD
 from mixwell.recipes.grid import Candidate
@@ -34,6 +34,7 @@ from mixwell.recipes.kaggle.settings import SearchConfig, combinations, combined
 from mixwell.recipes.loop import Result, make_fabric, train
 from mixwell.recipes.place import clear, place
 from mixwell.recipes.progress import Shown, waiting
+from mixwell.recipes.settings import as_json
 
 MARKS = ("model.pt", "search.csv", "cells/*.json", "cells/*.pt")
 

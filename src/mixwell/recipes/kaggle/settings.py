@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from mixwell.recipes.config import LARGEST_OF_ONE_SIZE, TrainConfig, check_seed, resolved
+from mixwell.recipes.config import LARGEST_OF_ONE_SIZE, TrainConfig, resolved
 from mixwell.recipes.kaggle.competition import Competition
+from mixwell.recipes.settings import check_seed
 
 _SEARCHED = (
     "policy",

@@ -5,21 +5,27 @@ Fields left at None are filled in by `resolved`, so a run's `config.json` says w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from mixwell.recipes.config import OptimizerName, ScheduleName, check_seed
 from mixwell.recipes.fabric import Precision
 from mixwell.recipes.optim import DEFAULT_DECAY
 from mixwell.recipes.segmentation.data.byname import EMBEDDED
+from mixwell.recipes.settings import (
+    OptimizerName,
+    RunConfig,
+    ScheduleName,
+    check_ranges,
+    check_words,
+    completed,
+)
 
 Small = Literal["pad", "drop"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentConfig:
-    """Settings of one run.
+class SegmentConfig(RunConfig):
+    """Settings of one run; `RunConfig` and `LearningConfig` have the others.
 
     Args:
         data: embedded (digits on photographs, made on the fly), or a folder: Pascal VOC's, or
@@ -39,30 +45,13 @@ class SegmentConfig:
             where weights are loaded.
         head_lr: learning rate of the layers that are not the backbone's, in units of its rate; 10
             where weights are loaded and 1 elsewhere, when left out.
-        epochs: passes over the training images; by data set when left out.
-        batch_size: images in a step.
-        optimizer: sgd (Nesterov), adam or adamw.
-        schedule: cosine (with a warm-up), onecycle, step or constant; of the learning rate, per
-            step.
-        lr: peak learning rate; by optimizer when left out.
-        momentum: of SGD, or Adam's first beta.
-        weight_decay: by optimizer when left out.
         smoothing: label smoothing, 0 .. 1.
-        measure_every: epochs from one measurement of the validation images to the next; a fifth of
-            them when left out; the last epoch is always measured.
         tile: largest height and width, px, of what is looked at in one piece when measuring;
             multiples of 32.
         pictures: validation images drawn beside their truth and prediction.
         precision: 32-true, bf16-mixed, 16-mixed, or auto: bf16-mixed on GPUs that compute in it,
             else 32-true.
-        num_workers: processes that read and augment images; 0 does it in this one.
-        threads: CPU threads of PyTorch; its own choice when left out.
         seed: of initial weights, batch order, augmentation and the embedded images, 0 .. 2**32 - 1.
-        out: the run's folder; named after the settings under ``runs`` when left out, with a number
-            where there is one of that name.
-        resume: continue the run that is in the folder.
-        overwrite: give up the run that is in the folder.
-        quiet: show nothing.
     """
 
     data: str = EMBEDDED
@@ -76,25 +65,13 @@ class SegmentConfig:
     weights: str = "none"
     freeze_norms: bool | None = None
     head_lr: float | None = None
-    epochs: int | None = None
     batch_size: int = 8
     optimizer: OptimizerName = "adamw"
     schedule: ScheduleName = "cosine"
-    lr: float | None = None
-    momentum: float = 0.9
-    weight_decay: float | None = None
     smoothing: float = 0.0
-    measure_every: int | None = None
     tile: tuple[int, int] = (512, 512)
     pictures: int = 4
     precision: Precision = "auto"
-    num_workers: int = 2
-    threads: int | None = None
-    seed: int = 0
-    out: Path | None = None
-    resume: bool = False
-    overwrite: bool = False
-    quiet: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that cannot mean anything.
@@ -102,17 +79,9 @@ class SegmentConfig:
         Raises:
             ValueError: a number is out of range, or a word is none of those above.
         """
-        check_seed(self.seed)
-        for name, low, high in _RANGES:
-            value = getattr(self, name)
-            sides = value if isinstance(value, tuple) else (value,)
-            if value is not None and not all(low <= side <= high for side in sides):
-                raise ValueError(f"{name} must lie in {low} .. {high}, got {value}.")
-        for name, known in _WORDS.items():
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."
-                )
+        super().__post_init__()
+        check_ranges(self, _RANGES)
+        check_words(self, _WORDS)
         if any(side % 32 for side in self.tile):
             raise ValueError(f"tile needs multiples of 32 px, got {self.tile}.")
 
@@ -123,22 +92,12 @@ _RANGES = (
     ("crop", 8, 8192),
     ("stride", 2, 64),
     ("head_lr", 1e-6, 1e6),
-    ("epochs", 1, 100_000),
-    ("batch_size", 1, 100_000),
-    ("lr", 1e-12, 1e3),
-    ("momentum", 0.0, 1.0),
-    ("weight_decay", 0.0, 10.0),
     ("smoothing", 0.0, 1.0),
-    ("measure_every", 1, 100_000),
     ("tile", 32, 8192),
     ("pictures", 0, 1000),
-    ("num_workers", 0, 1024),
-    ("threads", 1, 4096),
 )
 _WORDS = {
     "small": ("pad", "drop"),
-    "optimizer": ("sgd", "adam", "adamw"),
-    "schedule": ("cosine", "onecycle", "step", "constant"),
 }
 _LR = {"sgd": 0.01, "adam": 1e-3, "adamw": 1e-3}
 LOADED_LR = {"sgd": 0.001, "adam": 1e-4, "adamw": 1e-4}
@@ -164,21 +123,4 @@ def resolved(config: SegmentConfig) -> SegmentConfig:
         "weight_decay": DEFAULT_DECAY[config.optimizer],
         "measure_every": max(1, epochs // 5),
     }
-    missing = {name: value for name, value in sensible.items() if getattr(config, name) is None}
-    return replace(config, **missing)
-
-
-def as_json(config: SegmentConfig) -> dict[str, Any]:
-    """The fields as values that JSON can hold."""
-    values = {field.name: getattr(config, field.name) for field in fields(config)}
-    return {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}
-
-
-def from_json(values: dict[str, Any]) -> SegmentConfig:
-    """The config that `as_json` wrote; entries that are no fields are left out."""
-    names = {field.name for field in fields(SegmentConfig)} - {"out"}
-    pairs = ("resize", "crop", "tile")
-    kept: dict[str, Any] = {
-        k: tuple(v) if k in pairs and v else v for k, v in values.items() if k in names
-    }
-    return SegmentConfig(**kept)
+    return completed(config, sensible)

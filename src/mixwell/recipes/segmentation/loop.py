@@ -22,12 +22,13 @@ from mixwell.recipes.fabric import launched
 from mixwell.recipes.feed import LoaderFeed
 from mixwell.recipes.optim import build_optimizer, lr_factor, set_lr
 from mixwell.recipes.result import array_digest, weights_digest
-from mixwell.recipes.segmentation.config import SegmentConfig, as_json
+from mixwell.recipes.segmentation.config import SegmentConfig
 from mixwell.recipes.segmentation.data import Parts, SegmentationSet
 from mixwell.recipes.segmentation.measure import Confusion, Measured
 from mixwell.recipes.segmentation.models import Built, build_segmenter
 from mixwell.recipes.segmentation.tiles import predict_tiled
 from mixwell.recipes.session import OnEpoch, OnStart, OnStep, Session
+from mixwell.recipes.settings import as_json
 from mixwell.targets import LayeredMasks, pixel_accuracy, pixel_cross_entropy
 
 

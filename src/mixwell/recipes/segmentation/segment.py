@@ -29,8 +29,6 @@ from mixwell.recipes.progress import Shown, waiting
 from mixwell.recipes.segmentation.config import (
     EMBEDDED_HW,
     SegmentConfig,
-    as_json,
-    from_json,
     resolved,
 )
 from mixwell.recipes.segmentation.data import Parts, load_segmentation
@@ -38,6 +36,7 @@ from mixwell.recipes.segmentation.data.byname import EMBEDDED
 from mixwell.recipes.segmentation.loop import SegmentResult, make_fabric, predictions, train
 from mixwell.recipes.segmentation.models import Built, build_segmenter
 from mixwell.recipes.segmentation.policies import segmentation_policy
+from mixwell.recipes.settings import as_json
 from mixwell.viz import mask_sheet
 
 MARKS = ("checkpoint.pt", "result.json", "history.csv")
@@ -155,7 +154,7 @@ def read_run(run: str | Path) -> tuple[SegmentConfig, tuple[str, ...]]:
     Raises:
         DataError: there is none.
     """
-    return runs.read_run(run, "segment", from_json)
+    return runs.read_run(run, "segment", SegmentConfig)
 
 
 def load_segmenter(run: str | Path) -> tuple[Built, SegmentConfig, tuple[str, ...]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mixwell.recipes.config import check_seed
+from mixwell.recipes.settings import check_seed
 from mixwell.recipes.stylize.networks import IMAGENET
 
 _DEFAULT_LR = {"adam": 0.3, "lbfgs": 1.0}
