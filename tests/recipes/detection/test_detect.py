@@ -293,12 +293,15 @@ def test_only_certain_boxes_are_written(run, photos, tmp_path):
     assert len(content["images"]) == 3 and content["annotations"] == []
     with pytest.raises(DataError, match="--overwrite"):
         predict(folder, photos[1], tmp_path, **options)
-    predict(folder, photos[1], tmp_path, overwrite=True, **options)
+    again = [*photos[1], photos[0] / "b"]
+    made = predict(folder, again, tmp_path, overwrite=True, **options)
+    assert len(json.loads(made.json.read_text())["images"]) == 3  # each file once
 
 
 def test_a_loaded_detector_is_the_trained_one(run):
     folder, result = run
-    assert weights_digest(load_detector(folder)) == weights_digest(result.model)
+    for run_or_checkpoint in (folder, folder / "checkpoint.pt"):
+        assert weights_digest(load_detector(run_or_checkpoint)) == weights_digest(result.model)
 
 
 def test_what_cannot_be_predicted_is_refused(run, tmp_path):
@@ -307,6 +310,9 @@ def test_what_cannot_be_predicted_is_refused(run, tmp_path):
         predict(tmp_path, [folder])
     with pytest.raises(DataError, match="at least one image"):
         predict(folder, [tmp_path])
+    (tmp_path / "config.json").write_text('{"recipe": "segment"}')
+    with pytest.raises(DataError, match="`mixwell train detect`, got one of segment"):
+        predict(tmp_path, [folder])
     with pytest.raises(DataError, match=r"no .*missing\.png"):
         predict(folder, [tmp_path / "missing.png"])
     with pytest.raises(DataError, match=r"0 \.\. 1, got 2"):
