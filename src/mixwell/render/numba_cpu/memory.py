@@ -19,7 +19,7 @@ from mixwell.render.numba_cpu.compile import part
 
 def intrinsic(function: Callable) -> Callable[..., Any]:
     """Numba's decorator; it passes the first argument of what it decorates by itself."""
-    return extending.intrinsic(function)
+    return extending.intrinsic(prefer_literal=True)(function)
 
 
 @intrinsic
@@ -102,7 +102,35 @@ def weighted_pixels(typing: Any, pixels: Any, weights: Any, pairs: Any) -> Any:
     return signature, code
 
 
-_BYTE8, _INT8, _INT4 = (ir.VectorType(ir.IntType(b), n) for b, n in ((8, 8), (32, 8), (32, 4)))
+@intrinsic
+def put_two_pixels(typing: Any, out: Any, first: Any, second: Any, weights: Any, pairs: Any) -> Any:
+    """Two neighbouring pixels of the output at once, as `weighted_pixels` makes each.
+
+    What follows the sums costs as much as two pairs' products; two pixels share it.
+
+    Args:
+        out: int64, address of the first of them.
+        first: int64, address of the pixels that the first one sums.
+        second: of those of the second one.
+        weights: int64, address of int32 [2, 2 * pairs, 4].
+        pairs: a literal number.
+    """
+    number = pairs.literal_value
+    signature = types.void(*[types.int64] * 4, pairs)
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        out, first, second, weights = args[:4]
+        one = _unrolled(builder, first, weights, number)
+        behind = builder.add(weights, ir.Constant(ir.IntType(64), 32 * number))
+        two = _unrolled(builder, second, behind, number)
+        levels = _levels(builder, one, two, 8)
+        builder.store(levels, builder.inttoptr(out, levels.type.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return signature, code
+
+
+_BYTE8, _INT8 = (ir.VectorType(ir.IntType(b), 8) for b in (8, 32))
 
 
 def _product(builder: Any, pixels: Any, weights: Any, pair: Any) -> Any:
@@ -144,20 +172,29 @@ def _looped(builder: Any, pixels: Any, weights: Any, pairs: Any) -> Any:
     return summed
 
 
+def _levels(builder: Any, one: Any, two: Any, lanes: int) -> Any:
+    """Sums <8 x i32> of both pixels of a pair, of one or two outputs, as <lanes x i8>."""
+    picked = [[*range(4), *range(8, 12)], [*range(4, 8), *range(12, 16)]]
+    total = builder.add(
+        *[
+            builder.shuffle_vector(
+                one, two, ir.Constant(ir.VectorType(ir.IntType(32), lanes), which[:lanes])
+            )
+            for which in picked
+        ]
+    )
+    kind = ir.VectorType(ir.IntType(32), lanes)
+    total = builder.add(total, ir.Constant(kind, [1 << 21] * lanes))
+    rounded = builder.ashr(total, ir.Constant(kind, [22] * lanes))
+    for sign, limit in ((">", 0), ("<", 255)):
+        edge = ir.Constant(kind, [limit] * lanes)
+        rounded = builder.select(builder.icmp_signed(sign, rounded, edge), rounded, edge)
+    return builder.trunc(rounded, ir.VectorType(ir.IntType(8), lanes))
+
+
 def _rounded(builder: Any, total: Any) -> Any:
     """Both pixels' sums <8 x i32> as one packed pixel."""
-    lanes = ir.VectorType(ir.IntType(32), 4)
-    halves = [
-        builder.shuffle_vector(total, total, ir.Constant(lanes, list(which)))
-        for which in (range(4), range(4, 8))
-    ]
-    half = builder.add(builder.add(*halves), ir.Constant(_INT4, [1 << 21] * 4))
-    rounded = builder.ashr(half, ir.Constant(_INT4, [22] * 4))
-    for sign, limit in ((">", 0), ("<", 255)):
-        edge = ir.Constant(_INT4, [limit] * 4)
-        rounded = builder.select(builder.icmp_signed(sign, rounded, edge), rounded, edge)
-    packed = builder.trunc(rounded, ir.VectorType(ir.IntType(8), 4))
-    return builder.bitcast(packed, ir.IntType(32))
+    return builder.bitcast(_levels(builder, total, total, 4), ir.IntType(32))
 
 
 @intrinsic

@@ -16,7 +16,6 @@ from mixwell.render.numba_cpu.finish import (
     finished,
     flat,
     line_of,
-    put_image,
     put_line,
     put_words,
 )
@@ -183,8 +182,10 @@ def mix_to(
     kind = kind_of(mode, units, rect, offset, canvas, colour == 0)
     width = np.int64(canvas[1])
     if kind == COPY:
-        copied(rows, source, mode, rect, offset, canvas, colour, words)
-        put_image(target, words, channels, scales, shifts, spare)
+        _copy(
+            target, rows, source, mode, rect, offset, canvas, colour, channels, scales, shifts,
+            words, spare,
+        )  # fmt: skip
         return
     if kind == PAIR and target[6] != UINT8:
         _pair(target, rows, source, mode, units, channels, scales, shifts, spare)
@@ -201,6 +202,43 @@ def mix_to(
             for x in range(width):
                 line[x] = finished(np.float32(sums[x]) * _PART, scale, shift, normalized)
             put_line(target, y, c, line)
+
+
+@part
+def _copy(
+    target, rows, source, mode, rect, offset, canvas, fill, channels, scales, shifts, words, spare
+):
+    """Copied pixels into any output, one rectangle over the other."""
+    height, width = np.int64(canvas[0]), np.int64(canvas[1])
+    tight = target[2] == width * target[3]
+    piece, empty = target.copy(), True
+    for s in range(len(mode) + 1):
+        last = s == len(mode)
+        if not last and mode[s] == _SKIP:
+            continue
+        x0, y0, x1, y1 = np.int64(0), np.int64(0), width, height
+        if not last:
+            x0, y0 = np.int64(rect[s, 0]), np.int64(rect[s, 1])
+            x1, y1 = np.int64(rect[s, 2]), np.int64(rect[s, 3])
+        if empty and (last or x1 - x0 != width or y1 - y0 != height):
+            words[:width] = fill
+            piece[4], piece[5] = 1, width
+            for y in range(height):
+                piece[0] = target[0] + y * target[2]
+                put_words(piece, 0, words[:width], channels, scales, shifts, spare)
+        empty = False
+        if last or x1 <= x0:
+            continue
+        row = rows[source[s]]
+        begin = row[0] + (y0 - offset[s, 1]) * row[2] + 4 * (x0 - offset[s, 0])
+        lines, length = max(y1 - y0, 0), x1 - x0
+        if tight and length == width and row[2] == 4 * width:  # one long line
+            lines, length = min(lines, 1), lines * length
+        piece[4], piece[5] = 1, length
+        for y in range(lines):
+            piece[0] = target[0] + (y0 + y) * target[2] + x0 * target[3]
+            pixels = words_at(begin + y * row[2], length)
+            put_words(piece, 0, pixels, channels, scales, shifts, spare)
 
 
 @part

@@ -12,6 +12,7 @@ from mixwell.render.numba_cpu.memory import (
     doubles_at,
     ints_at,
     longs_at,
+    put_two_pixels,
     weighted_pixels,
     words_at,
 )
@@ -91,6 +92,16 @@ def whole(weight):
 
 
 @part
+def needed(exact, size, count):
+    """How many of `count` taps any output pixel needs, an even number: later ones weigh nothing."""
+    for t in range(count - 1, 1, -1):
+        for i in range(size):
+            if whole(exact[i * count + t]) != 0:
+                return (t + 2) & ~1
+    return min(count, 2)
+
+
+@part
 def across(line, first, origin, weights, count, size, out):
     """One line through its taps.
 
@@ -104,19 +115,24 @@ def across(line, first, origin, weights, count, size, out):
         out: address of uint32 [size].
     """
     to, line = words_at(out, size), line - 4 * origin
+    even = size & ~1
     if count == 2:
-        for x in range(size):
-            to[x] = weighted_pixels(line + 4 * first[x], weights + 32 * x, 1)
+        for x in range(0, even, 2):
+            begin, end = line + 4 * first[x], line + 4 * first[x + 1]
+            put_two_pixels(out + 4 * x, begin, end, weights + 32 * x, 1)
     elif count == 4:
-        for x in range(size):
-            to[x] = weighted_pixels(line + 4 * first[x], weights + 64 * x, 2)
+        for x in range(0, even, 2):
+            begin, end = line + 4 * first[x], line + 4 * first[x + 1]
+            put_two_pixels(out + 4 * x, begin, end, weights + 64 * x, 2)
     elif count == 6:
-        for x in range(size):
-            to[x] = weighted_pixels(line + 4 * first[x], weights + 96 * x, 3)
+        for x in range(0, even, 2):
+            begin, end = line + 4 * first[x], line + 4 * first[x + 1]
+            put_two_pixels(out + 4 * x, begin, end, weights + 96 * x, 3)
     else:
-        for x in range(size):
-            begin = line + 4 * first[x]
-            to[x] = weighted_pixels(begin, weights + 16 * count * x, count >> 1)
+        even = 0
+    for x in range(even, size):
+        begin = line + 4 * first[x]
+        to[x] = weighted_pixels(begin, weights + 16 * count * x, count >> 1)
 
 
 @part
@@ -137,9 +153,14 @@ def down(middle, width, first, weights, count, total, out):
     for t in range(0, count, 4):
         a = bytes_at(middle + (first + t) * lanes, lanes)
         b, v = _following(middle, a, first, t + 1, weights, count, lanes)
+        if t + 2 >= count:
+            _add_two(t == 0, a, b, weights[t], v, total)
+            break
         c, w = _following(middle, a, first, t + 2, weights, count, lanes)
         d, x = _following(middle, a, first, t + 3, weights, count, lanes)
-        _add_four(t == 0, t + 4 >= count, a, b, c, d, weights[t], v, w, x, total, to)
+        _add_four(t == 0, a, b, c, d, weights[t], v, w, x, total)
+    for j in range(lanes):
+        to[j] = np.uint8(min(max(total[j] >> 22, 0), 255))
 
 
 @part
@@ -151,17 +172,22 @@ def _following(middle, other, first, t, weights, count, lanes):
 
 
 @part
-def _add_four(is_first, is_last, a, b, c, d, u, v, w, x, total, to):
-    """Four lines with their weights; the sum is kept in `total` between fours."""
+def _add_two(is_first, a, b, u, v, total):
+    """Two lines with their weights, onto a half or what is there."""
     half = np.int32(1 << 21)
-    for j in range(len(to)):
+    for j in range(len(total)):
+        added = np.int32(np.int32(a[j]) * u + np.int32(b[j]) * v)
+        total[j] = added + (half if is_first else total[j])
+
+
+@part
+def _add_four(is_first, a, b, c, d, u, v, w, x, total):
+    """Four lines with their weights, onto a half or what is there."""
+    half = np.int32(1 << 21)
+    for j in range(len(total)):
         above = np.int32(np.int32(a[j]) * u + np.int32(b[j]) * v)
         below = np.int32(np.int32(c[j]) * w + np.int32(d[j]) * x)
-        summed = np.int32(above + below) + (half if is_first else total[j])
-        if is_last:
-            to[j] = np.uint8(min(max(np.int32(summed) >> 22, 0), 255))
-        else:
-            total[j] = summed
+        total[j] = np.int32(above + below) + (half if is_first else total[j])
 
 
 @part
@@ -198,26 +224,30 @@ def resize(source, param, size_hw, interp, channels, packed_source, room, out):
     line, here = here, here + 4 * (columns + SLACK + count_x)
     middle = here
     taps(x0, x1, width, interp, count_x, begin_x, exact)
-    weights = ints_at(table, 4 * width * count_x)
-    for i in range(width * count_x):
-        weight = whole(exact[i])
-        for j in range(4):
-            weights[4 * i + j] = weight
+    need_x = needed(exact, width, count_x)
+    weights = ints_at(table, 4 * width * need_x)
+    for x in range(width):
+        for t in range(need_x):
+            weight = whole(exact[x * count_x + t])
+            for j in range(4):
+                weights[4 * (x * need_x + t) + j] = weight
     taps(y0, y1, height, interp, count_y, begin_y, exact)
-    weights = ints_at(weight_y, height * count_y)
-    for i in range(height * count_y):
-        weights[i] = whole(exact[i])
+    need_y = needed(exact, height, count_y)
+    weights = ints_at(weight_y, height * need_y)
+    for y in range(height):
+        for t in range(need_y):
+            weights[y * need_y + t] = whole(exact[y * count_y + t])
     for y in range(lines):
         begin = source[0] + (top + y) * source[2] + left * source[3]
         if packed_source:
             words_at(line, columns)[:] = words_at(begin, columns)
         else:
             pack_line(begin, source[1], source[3], channels, columns, words_at(line, columns))
-        across(line, begin_x, left, table, count_x, width, middle + 4 * y * width)
+        across(line, begin_x, left, table, need_x, width, middle + 4 * y * width)
     for y in range(height):
-        weights = ints_at(weight_y + 4 * y * count_y, count_y)
+        weights = ints_at(weight_y + 4 * y * need_y, need_y)
         to = out.ctypes.data + 4 * y * width
-        down(middle, width, begin_y[y] - top, weights, count_y, total, to)
+        down(middle, width, begin_y[y] - top, weights, need_y, total, to)
 
 
 def room_for(span_hw: np.ndarray, size_hw: np.ndarray) -> int:
