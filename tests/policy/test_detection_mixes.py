@@ -238,6 +238,18 @@ def test_cutmix_of_any_sizes_shows_what_the_partner_has(sizes):
     assert (mix.rect_px[:, 1, :2] <= mix.rect_px[:, 1, 2:]).all()
 
 
+@pytest.mark.parametrize("op", [MixUp, CutMix])
+def test_pairs_of_any_sizes_share_a_lambda(op):
+    mix = one_mix(
+        op(sizes="any", lam="pair", pairing="flip"), [(30, 40), (50, 60), (60, 50), (40, 30)]
+    )
+    assert mix.source[:, 1].tolist() == [3, 2, 1, 0]
+    if op is MixUp:
+        assert np.array_equal(mix.weight, mix.weight[::-1])
+    with pytest.raises(PolicyError, match='set sizes="any"'):
+        one_mix(op(lam="pair", pairing="flip"), [(30, 40), (50, 60)])
+
+
 class TestCopyPaste:
     SIZES = np.array([(9, 12), (14, 8), (10, 10)])
 

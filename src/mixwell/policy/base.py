@@ -85,7 +85,9 @@ class Rows:
 
     def behind(self, edit: Edit) -> Rows:
         """The rows as an edit left them, things too."""
-        things = None if self.things is None else Things(edited(self.things.outlines, edit))
+        things = self.things
+        if things is not None:
+            things = Things(edited(things.outlines, edit), placed=things.placed)
         return replace(self.after(edit.out_hw(self.size_hw)), things=things)
 
 

@@ -52,7 +52,7 @@ def shared(op: Sharer, rows: Rows, draw: Callable[..., np.ndarray]) -> np.ndarra
         return np.repeat(one, len(rows), axis=0)
     values = draw()
     if op.lam == "pair":
-        other = partners(op, rows)
+        other = partners(op, rows, equal=False)  # sizes are refused where they matter
         return values[np.minimum(np.arange(len(rows)), other)]
     return values
 

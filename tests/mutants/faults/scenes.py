@@ -281,4 +281,18 @@ FAULTS: tuple[Fault, ...] = (
         "canvas_hw=mix.rect_px[:, 0, :1:-1]",
         MIXES,
     ),
+    Fault(
+        "MixUp: pairs of any sizes are refused when they share a lambda",
+        "policy/mix.py",
+        "other = partners(op, rows, equal=False)",
+        "other = partners(op, rows)",
+        MIXES,
+    ),
+    Fault(
+        "Sequential: class maps pass for images without boxes",
+        "policy/base.py",
+        "things = Things(edited(things.outlines, edit), placed=things.placed)",
+        "things = Things(edited(things.outlines, edit))",
+        ("tests/targets/test_class_maps.py",),
+    ),
 )
