@@ -11,6 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import mixwell as mw
+from mixwell.policy import Op, Sequential
 from mixwell.targets import (
     LayeredMasks,
     pixel_accuracy,
@@ -129,6 +130,24 @@ def test_a_plain_map_has_torchs_loss() -> None:
         torch.testing.assert_close(found, wanted)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64, torch.bfloat16])
+def test_weights_of_classes_of_any_dtype(dtype: torch.dtype) -> None:
+    classes, logits = maps(2).long(), torch.randn(2, CLASSES, 20, 26)
+    heavy = torch.tensor([1, 2, 4])
+    wanted = torch.nn.functional.cross_entropy(logits, classes, heavy.float())
+    found = pixel_cross_entropy(logits, classes, class_weight=heavy.to(dtype))
+    torch.testing.assert_close(found, wanted)
+
+
+def test_a_layer_that_is_not_used_has_no_say() -> None:
+    classes = torch.stack([torch.zeros(1, 2, 2), torch.full((1, 2, 2), 2)], dim=1).long()
+    logits = torch.tensor([1.0, 2.0, -torch.inf])[None, :, None, None].expand(1, 3, 2, 2)
+    masks = LayeredMasks(classes, torch.tensor([[1.0, 0.0]]))
+    found = pixel_cross_entropy(logits, masks)
+    torch.testing.assert_close(found, pixel_cross_entropy(logits, classes[:, 0]))
+    assert found.isfinite()
+
+
 def test_nothing_known_is_no_loss() -> None:
     logits = torch.randn(2, 4, 5, 6, requires_grad=True)
     target = torch.full((2, 5, 6), IGNORE)
@@ -181,6 +200,16 @@ def test_maps_of_several_sizes_are_a_list() -> None:
     images = [painted(one[None])[0] for one in classes]
     made = mw.Augment(mw.Policy(mw.HorizontalFlip(p=0.0)), masks="layers")(images, classes)[1]
     assert [tuple(one.classes.shape) for one in made] == [(1, 2, 8, 10), (1, 2, 12, 6)]
+
+
+@pytest.mark.parametrize("op", [mw.HorizontalFlip(p=1.0), mw.CutMix(100.0)])
+@pytest.mark.parametrize("first", [0, 1])
+def test_maps_of_several_dtypes_keep_their_classes(op: Op, first: int) -> None:
+    given_ = [torch.zeros(8, 8, dtype=torch.uint8), torch.full((8, 8), 300)]
+    images = torch.zeros(2, 3, 8, 8)
+    made = mw.Augment(mw.Policy(op), masks="semantic")(images, given_[:: 1 - 2 * first])[1]
+    assert {one.dtype for one in made} == {torch.int64}
+    assert set(torch.stack(list(made)).unique().tolist()) == {0, 300}
 
 
 @pytest.mark.parametrize("policy", [mw.Policy(), mw.Policy(mw.RandomCrop(9), mw.MixUp())])
@@ -294,6 +323,13 @@ def test_boxes_are_not_guessed_from_class_maps() -> None:
     augment = mw.Augment(mw.Policy(mw.RandomIoUCrop()), masks="semantic")
     with pytest.raises(mw.PolicyError, match="looks at boxes"):
         augment(painted(classes), classes)
+
+
+@pytest.mark.parametrize("op", [mw.RandomIoUCrop(), mw.BBoxSafeCrop(8)])
+def test_nor_inside_a_sequence(op: Op) -> None:
+    augment = mw.Augment(mw.Policy(Sequential(mw.HorizontalFlip(), op)), masks="semantic")
+    with pytest.raises(mw.PolicyError, match="looks at boxes while it samples, got none"):
+        augment(painted(maps()), maps())
 
 
 def test_copypaste_takes_classes_for_things() -> None:

@@ -44,15 +44,14 @@ def pixel_cross_entropy(
     """
     logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
     loss, mass = logits.new_zeros(()), logits.new_zeros(())
+    weight = None if class_weight is None else class_weight.to(logits)
     for classes, share in _layers(logits, target):
         known = (classes != ignore_index).to(logits.dtype)
-        if class_weight is not None:
-            weight = class_weight.to(logits)
+        if weight is not None:
             known = known * weight[classes.where(classes != ignore_index, 0)]
-        each = F.cross_entropy(
-            logits, classes, class_weight, None, ignore_index, None, "none", smoothing
-        )
-        loss = loss + (share * each).sum()
+        each = F.cross_entropy(logits, classes, weight, None, ignore_index, None, "none", smoothing)
+        # A layer that is not used may name a class whose loss is infinite (a masked logit).
+        loss = loss + torch.where(share > 0, share * each, 0.0).sum()
         mass = mass + (share * known).sum()
     return reduced(loss, mass, "mean")
 

@@ -53,8 +53,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "class maps: shares do not weigh the loss",
         "targets/pixels.py",
-        "loss = loss + (share * each).sum()",
-        "loss = loss + each.sum()",
+        "loss = loss + torch.where(share > 0, share * each, 0.0).sum()",
+        "loss = loss + torch.where(share > 0, each, 0.0).sum()",
         MAPS,
     ),
     Fault(
@@ -252,5 +252,40 @@ FAULTS: tuple[Fault, ...] = (
         "    pixels[array == ignore_index] = style.PAPER",
         "    pass",
         PICTURES,
+    ),
+    Fault(
+        "class maps: of several dtypes the first one's",
+        "targets/scenes/classes.py",
+        "dtype = reduce(torch.promote_types, (one.dtype for one in maps), torch.uint8)",
+        "dtype = reduce(lambda a, b: a, (one.dtype for one in maps))",
+        MAPS,
+    ),
+    Fault(
+        "class maps: a layer of share 0 counts",
+        "targets/pixels.py",
+        "torch.where(share > 0, share * each, 0.0).sum()",
+        "(share * each).sum()",
+        MAPS,
+    ),
+    Fault(
+        "class maps: weights of classes keep their dtype",
+        "targets/pixels.py",
+        "weight = None if class_weight is None else class_weight.to(logits)",
+        "weight = class_weight",
+        MAPS,
+    ),
+    Fault(
+        "segmentation: masks of 0 and 255 pass for two classes",
+        RECIPE + "data/folder.py",
+        "if most == 0:",
+        "if most < 0:",
+        DATA,
+    ),
+    Fault(
+        "segmentation: what is resized below the crop is not dropped",
+        RECIPE + "segment.py",
+        "if min(np.subtract(config.resize, size)) < 0:",
+        "if False:",
+        LOOP,
     ),
 )

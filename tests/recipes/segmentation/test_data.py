@@ -142,6 +142,17 @@ def test_folders_that_are_none(tmp_path: Path, make: dict[str, int], message: st
         load_folder(tmp_path)
 
 
+@pytest.mark.parametrize("value", [0, 255])
+def test_masks_of_one_class_are_refused(tmp_path: Path, value: int) -> None:
+    pairs(tmp_path / "images", tmp_path / "masks", 5)
+    for path in sorted((tmp_path / "masks").iterdir()):
+        save(path, np.where(class_map(0) == 1, value, 0).astype(np.uint8))
+    with pytest.raises(DataError, match=r"two classes at least, got no value but 0, and 255"):
+        load_folder(tmp_path)
+    save(tmp_path / "masks/000.png", (class_map(0) == 1).astype(np.uint8))
+    assert load_folder(tmp_path).classes == ("0", "1")
+
+
 # ----------------------------------------------------------------------------------- Pascal VOC
 
 DEVKIT_COLORS = {

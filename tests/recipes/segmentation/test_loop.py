@@ -152,6 +152,10 @@ def test_small_images_are_padded_or_dropped(
     assert dropped.skipped == {"smaller than the crop": 2}
     with pytest.raises(mw.DataError, match="got none among 8"):
         segment(config(folder, small="drop", crop=(400, 400), out=tmp_path / "none"))
+    resize = {"small": "drop", "resize": (30, 20), "epochs": 1, "pictures": 0}
+    with pytest.raises(mw.DataError, match="resize makes all of them 30 x 20 px"):
+        segment(config(folder, **resize, out=tmp_path / "none"))
+    assert segment(config(folder, **resize, crop=(30, 20), out=tmp_path / "one")).skipped == {}
 
 
 def test_norms_that_know_nothing_are_held_in_training(

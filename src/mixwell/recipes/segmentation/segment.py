@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mixwell import DataError
@@ -115,7 +116,15 @@ def load(config: SegmentConfig) -> Parts:
     """
     size = config.crop or EMBEDDED_HW
     data = load_segmentation(config.data, images=config.images, seed=config.seed, size_hw=size)
-    if config.small != "drop" or config.resize:
+    if config.small != "drop":
+        return data
+    if config.resize:
+        if min(np.subtract(config.resize, size)) < 0:
+            raise DataError(
+                f"Training needs images of at least {size[0]} x {size[1]} px with small=drop, and "
+                f"resize makes all of them {config.resize[0]} x {config.resize[1]} px. Set a "
+                "smaller crop, or small=pad."
+            )
         return data
     kept = data.train.without_small(size)
     if not len(kept):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from itertools import starmap
 from typing import Any, NamedTuple
 
@@ -30,14 +31,17 @@ class Layered(NamedTuple):
 
 
 def class_maps(targets: Iterable[Any], in_hw: np.ndarray, ignore_index: int) -> list[Tensor]:
-    """Class maps [H, W] of the rows of a plan, which stand in place of a dict or in it.
+    """Class maps [H, W] of the rows of a plan, which stand in place of a dict or in it; where
+    their dtypes differ, in one that holds all of them.
 
     Raises:
         TargetError: something is no class map of its image.
     """
     given = [target["masks"] if isinstance(target, Mapping) else target for target in targets]
     each = zip(given, in_hw, range(len(given)), strict=True)
-    return [_class_map(one, hw, i, ignore_index) for one, hw, i in each]
+    maps = [_class_map(one, hw, i, ignore_index) for one, hw, i in each]
+    dtype = reduce(torch.promote_types, (one.dtype for one in maps), torch.uint8)
+    return [one.to(dtype) for one in maps] if len({one.dtype for one in maps}) > 1 else maps
 
 
 def semantic(targets: Any, plan: Plan, ignore_index: int) -> list[Any]:

@@ -10,7 +10,7 @@
 A mask has its image's name, or that name and ``_mask``, ``_label``, ``_labels`` or ``_L``. It
 holds class numbers (grey or palette; 255 does not count), or the colours of ``class_dict.csv``.
 ``classes.txt`` names the classes in order; one called unlabelled, unlabeled, void or ignore does
-not count. Without it classes are numbers, as many as the masks hold.
+not count. Without it classes are numbers, as many as the masks hold, two at least.
 """
 
 from __future__ import annotations
@@ -189,4 +189,10 @@ def _counted(pairs: list[Pair]) -> Names:
     for pair in pairs:
         values = mask_values(pair.mask, None)
         most = max(most, int(np.where(values == IGNORE, 0, values).max(initial=0)))
-    return Names(tuple(str(k) for k in range(max(most + 1, 2))), None)
+    if most == 0:
+        raise DataError(
+            f"Masks hold two classes at least, got no value but 0, and {IGNORE}, which does not "
+            f"count, in {pairs[0].mask.parent}. Save class numbers: 1, not {IGNORE}, where a thing "
+            "is. Or name the classes in classes.txt."
+        )
+    return Names(tuple(str(k) for k in range(most + 1)), None)
