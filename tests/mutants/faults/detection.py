@@ -171,4 +171,18 @@ FAULTS: tuple[Fault, ...] = (
         "number, _ = 0, len(self.history)",
         ("tests/recipes/test_loop.py",),
     ),
+    Fault(
+        "detect-copypaste: an image alone is refused",
+        HOME + "policies.py",
+        "_mixed(mw.CopyPaste(), frame, p=0.5)",
+        "mw.CopyPaste(p=0.5)",
+        ("tests/recipes/detection/test_policies.py",),
+    ),
+    Fault(
+        "average precision: crowds are counted as objects to find",
+        HOME + "evaluate.py",
+        "objects += int((~ignored).sum())",
+        "objects += len(ignored)",
+        EVALUATE,
+    ),
 )

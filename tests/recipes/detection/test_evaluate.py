@@ -82,7 +82,8 @@ def test_crowds_and_difficult_objects_count_neither_as_found_nor_as_missed(entry
     missed = as_found(boxes[:1], [1], [0.5])
     both = as_found(boxes, [1, 1], [0.5, 0.9])
     for found in (missed, both):
-        assert average_precision([found], [target], CLASSES).map == 1
+        measured = average_precision([found], [target], CLASSES)
+        assert (measured.map, measured.objects) == (1, 1)
 
 
 def test_nothing_to_find_is_none_and_not_zero():

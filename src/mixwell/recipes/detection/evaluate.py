@@ -39,7 +39,7 @@ class Measured:
         recall: share of objects found with at most 100 detections an image, over the thresholds.
         per_class: `map` of each class by name.
         images: how many were looked at.
-        objects: how many there were to find.
+        objects: how many there were to find, without those that do not count.
     """
 
     map: float | None
@@ -72,13 +72,14 @@ def average_precision(
     Raises:
         ImportError: torchmetrics or faster-coco-eval is not installed.
     """
-    metric = _metric()
+    metric, objects = _metric(), 0
     for one, target in zip(found, targets, strict=True):
         ignored = target["iscrowd"].bool()
         if "difficult" in target:
             ignored = ignored | target["difficult"].bool()
         wanted = {name: target[name] for name in ("boxes", "labels", "area")}
         metric.update([one], [wanted | {"iscrowd": ignored.long()}])
+        objects += int((~ignored).sum())
     if not targets:
         return Measured(*[None] * 7, per_class=dict.fromkeys(classes), images=0, objects=0)
     numbers = metric.compute()
@@ -88,7 +89,7 @@ def average_precision(
         *(_known(numbers[name]) for name in _NAMES),
         per_class={name: _known(each.get(k, -1.0)) for k, name in enumerate(classes, 1)},
         images=len(targets),
-        objects=sum(len(target["boxes"]) for target in targets),
+        objects=objects,
     )
 
 

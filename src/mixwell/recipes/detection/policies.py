@@ -93,9 +93,7 @@ def _yolox(frame: Frame) -> Ops:
 
 
 def _copypaste(frame: Frame) -> Ops:
-    """CopyPaste looks at masks, so a schedule may not stand around it: its chance falls to 0."""
-    p: Any = mw.Ramp(0.5, 0.0, start=-frame.off - 1, stop=-frame.off, by="epoch")
-    return [*_lsj(frame), mw.CopyPaste(p=p if frame.off else 0.5)]
+    return [*_lsj(frame), _mixed(mw.CopyPaste(), frame, p=0.5)]
 
 
 _POLICIES: dict[str, tuple[str, Callable[[Frame], Ops]]] = {
