@@ -131,4 +131,11 @@ FAULTS: tuple[Fault, ...] = (
         'data = _pair(self.competition, ("train",), ("valid",))',
         SEARCH,
     ),
+    Fault(
+        "kaggle: a table of ids alone is looked into for labels",
+        HOME + "tables.py",
+        "if not others or (label_column is None and len(others) > 1):",
+        "if label_column is None and len(others) != 1:",
+        SUBMISSION,
+    ),
 )

@@ -145,3 +145,10 @@ def test_columns_by_name(tmp_path: Path) -> None:
         read_labels(path, "name", "breed")
     with pytest.raises(DataError, match="cannot be read"):
         read_labels(tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize("label", [None, "id", "breed"])
+def test_a_table_of_ids_alone_has_no_labels(tmp_path: Path, label: str | None) -> None:
+    path = table(tmp_path / "l.csv", [("id",), (1,)])
+    with pytest.raises(DataError, match="a column of ids and one of labels, got id"):
+        read_labels(path, None, label)

@@ -1,8 +1,9 @@
 """From what a competition publishes to one folder with an index.
 
 Nothing is copied unless asked: the index says for each id which file it has, its label and its
-part. The split keeps the shares of the classes and is a function of (seed, id) alone, so neither
-the order of the rows nor other images move one from training to validation.
+part. The split keeps the shares of the classes. An image's rank in its class is a function of
+(seed, id) alone, so neither the order of the rows nor other classes move one from training to
+validation; further images of its class move few.
 """
 
 from __future__ import annotations

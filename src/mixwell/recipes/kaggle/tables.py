@@ -66,7 +66,7 @@ def read_labels(
     columns = next(rows)[1]
     id_at = _column(path, columns, id_column, "id_column (--id-column)", 0)
     others = [i for i in range(len(columns)) if i != id_at]
-    if label_column is None and len(others) != 1:
+    if not others or (label_column is None and len(others) > 1):
         raise DataError(
             f"Labels need a column of ids and one of labels, got {_listed(columns)} in {path}. "
             "Name the one with the labels: label_column (--label-column)."
