@@ -21,6 +21,9 @@ from typing import Any, NamedTuple
 import mixwell as mw
 from mixwell.policy.presets import parse_policy, preset_names
 
+GREY = 114
+"""What lies beside images, of 255: the mean of ImageNet's photographs over all channels."""
+
 
 class Frame(NamedTuple):
     """What a policy is for.
@@ -65,14 +68,14 @@ def _plain(frame: Frame) -> Ops:
 
 
 def _ssd(frame: Frame) -> Ops:
-    crops = [mw.RandomZoomOut(fill=0.5), mw.RandomIoUCrop()]
+    crops = [mw.RandomZoomOut(fill=GREY), mw.RandomIoUCrop()]
     return [mw.RandomPhotometricDistort(), *crops, *_mirrored(frame), *_fitted(frame)]
 
 
 def _lsj(frame: Frame) -> Ops:
     """Large scale jittering; its narrower form, since trainings here are short."""
     jitter = mw.ScaleJitter(frame.side, scale_range=(0.5, 1.5))
-    return [jitter, mw.FixedSizeCrop(frame.side, fill=0.5), *_mirrored(frame)]
+    return [jitter, mw.FixedSizeCrop(frame.side, fill=GREY), *_mirrored(frame)]
 
 
 def _mixup(frame: Frame) -> Ops:
@@ -84,7 +87,7 @@ def _cutmix(frame: Frame) -> Ops:
 
 
 def _mosaic(frame: Frame) -> Ops:
-    mosaic = mw.Mosaic(frame.side, scale=(0.8, 1.6), fill=0.5)
+    mosaic = mw.Mosaic(frame.side, scale=(0.8, 1.6), fill=GREY)
     return [_mixed(mosaic, frame, p=0.5), *_plain(frame)]
 
 
