@@ -29,6 +29,9 @@ FALLBACK_SIZE = 224
 SHARE_TOLERANCE = 1e-4
 """Weights are exact to 1/65536; a float32 mean over an image adds about as much again."""
 
+MOST = 16
+"""Images on a sheet, unless more are asked for: a row each, so that the sheet stays one to look at."""
+
 LabelMaker = Callable[["Plan"], np.ndarray]
 
 
@@ -80,12 +83,14 @@ class PreviewResult:
         gradation: the gradations' file, None when not asked for.
         report: the check's result, None when not asked for.
         size: px to which the images were brought before the policy saw them, None for their own.
+        drawn: how many of the images are on the sheet.
     """
 
     sheet: Path
     gradation: Path | None = None
     report: CheckReport | None = None
     size: int | None = None
+    drawn: int = 0
 
 
 def preview(
@@ -100,6 +105,7 @@ def preview(
     epoch: int = 0,
     size: int | None = None,
     words: bool = True,
+    most: int = MOST,
 ) -> PreviewResult:
     """Draw a contact sheet of a policy on image files; each file counts as a class of its own.
 
@@ -116,6 +122,7 @@ def preview(
             stay as they are, except where they differ in size and the policy cannot mix them so:
             then it is `FALLBACK_SIZE`.
         words: also print what the plan does.
+        most: how many of the images are read, at most, spread evenly over those named.
 
     Raises:
         DataError: a file is missing or cannot be decoded, or there are too few.
@@ -127,8 +134,11 @@ def preview(
     out = _writable(Path(out))
     if not image_paths:
         raise DataError("A preview needs at least one image file, got none. Name some.")
-    images = [_load(Path(path)) for path in image_paths]
-    names = _names([Path(path) for path in image_paths])
+    if most < 1:
+        raise DataError(f"A preview draws at least one image, got most={most}. Set a larger one.")
+    count = min(most, len(image_paths))
+    paths = [Path(image_paths[i * len(image_paths) // count]) for i in range(count)]
+    images, names = [_load(path) for path in paths], _names(paths)
     if gradation and len(images) < 2:
         raise DataError(f"A gradation needs two images, got {len(images)}. Give another one.")
     policy, samples, size = _samples(
@@ -141,6 +151,7 @@ def preview(
         gradation=_draw_gradations(samples, names, out) if gradation else None,
         report=check_samples(samples) if check else None,
         size=size,
+        drawn=len(images),
     )
 
 

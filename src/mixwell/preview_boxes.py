@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixwell._errors import DataError
 from mixwell._rng import Keys
+
+if TYPE_CHECKING:
+    from mixwell.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ def preview_boxes(
     weight where it is not 1, and the source where there are several.
 
     Args:
-        policy_text: a preset's name, a TOML file, or code such as "Policy(Mosaic(320))".
+        policy_text: a ready-made policy's name, those of detectors included, made for the shorter
+            side of the images; a TOML file, or code such as "Policy(Mosaic(320))".
         data: "embedded", or a folder or file that `load_detection` recognises.
         out: the sheet's file; the suffix decides the format.
         images: how many images are read; they are each other's partners.
@@ -58,7 +62,6 @@ def preview_boxes(
         DataError: the data set cannot be read, or is empty.
     """
     from mixwell.augment import Augment
-    from mixwell.policy.presets import parse_policy
     from mixwell.recipes.detection.data import load_detection
     from mixwell.viz import box_sheet
 
@@ -68,7 +71,8 @@ def preview_boxes(
         raise DataError(f"A preview needs images, got none in {data}.")
     pixels, targets = [x for x, _ in some], [_drawable(t) for _, t in some]
     masks: Any = "instance" if all("masks" in t for t in targets) else None
-    augment = Augment(parse_policy(policy_text), boxes="xyxy", masks=masks, seed=seed)
+    policy = _policy(policy_text, pixels, flip=str(data) != "embedded")
+    augment = Augment(policy, boxes="xyxy", masks=masks, seed=seed)
     rows = [[(x, t)] for x, t in zip(pixels, targets, strict=True)]
     for copy in range(copies):
         index = np.arange(len(some))
@@ -88,6 +92,17 @@ def preview_boxes(
         sum(len(t["boxes"]) for t in outputs),
         dict(augment.lost),
     )
+
+
+def _policy(text: str, images: list[Any], *, flip: bool) -> Policy:
+    """A policy of any kind; those of detectors as `mixwell train detect` makes them."""
+    from mixwell.policy.presets import parse_policy
+    from mixwell.recipes.detection.policies import detection_names, detection_policy
+
+    if text not in detection_names():
+        return parse_policy(text)
+    side = int(np.median([min(image.shape[-2:]) for image in images]))
+    return detection_policy(text, side, square=False, flip=flip)
 
 
 def _drawable(target: dict[str, Any]) -> dict[str, Any]:

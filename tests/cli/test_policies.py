@@ -11,13 +11,15 @@ import mixwell as mw
 from mixwell.policy.presets import parse_policy, preset, preset_names
 from mixwell.policy.published import PUBLISHED
 from mixwell.policy.spaces import SPACES
+from mixwell.recipes.detection.policies import detection_names
+from mixwell.recipes.segmentation.policies import SUMMARIES
 from mixwell.policy.text import registry
 from tests.cli.conftest import Run
 
 
 def test_list_has_one_line_for_each(run: Run) -> None:
     lines = run("policies").out.splitlines()
-    for name in preset_names():
+    for name in (*preset_names(), *detection_names(), *SUMMARIES):
         assert sum(line.split()[:1] == [name] for line in lines) == 1
 
 
@@ -29,6 +31,14 @@ def test_shown_code_and_toml_are_the_policy(run: Run) -> None:
         assert all(line.startswith("#") for line in about.splitlines())
         expected = parse_policy(name, 64, flip=False)
         assert parse_policy(code) == mw.Policy.from_toml(toml) == expected
+
+
+@pytest.mark.parametrize("name", [*detection_names(), *SUMMARIES])
+def test_policies_of_boxes_and_masks_are_shown(run: Run, name: str) -> None:
+    out = run("policies", "show", name, "--size", 64).out
+    code, toml = out.split("# as code\n")[1].split("\n\n# as TOML\n")
+    assert parse_policy(code) == mw.Policy.from_toml(toml)
+    assert ("Flip" in code) == (not name.endswith("-none"))
 
 
 def test_levels_say_what_a_magnitude_means(run: Run) -> None:

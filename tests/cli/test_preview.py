@@ -93,6 +93,14 @@ def test_bad_input_ends_in_one_line(
     assert_one_line(ran.err, message)
 
 
+def test_images_that_are_not_drawn_are_counted(
+    run: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "s.png"
+    ran = run("preview", "standard", *photos, "-o", out, "--copies", 1, "--most", 1)
+    assert ran.out.startswith(f"1 of {len(photos)} images are drawn; --most says how many.")
+
+
 def test_a_sheet_with_boxes_says_what_is_dropped(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "boxes.png"
     ran = run("preview", "Policy(CenterCrop(24))", "--boxes", "embedded", "-o", out, "--copies", 1)

@@ -216,3 +216,17 @@ def test_partners_of_the_data_set_classes_and_schedules_can_be_previewed():
     for plan in made.plans:
         shown = {int(plan.inputs[r]) for r in plan.sources()[0].ravel()}
         assert shown <= {0, 1, 2}
+
+
+@pytest.mark.parametrize(("most", "drawn"), [(16, 5), (5, 5), (2, 2), (1, 1)])
+def test_many_images_are_not_all_drawn(tmp_path: Path, most: int, drawn: int) -> None:
+    paths = write_images(tmp_path, [(16, 16)] * 5)
+    result = preview("standard", paths, tmp_path / "s.png", copies=1, check=True, most=most)
+    assert result.drawn == drawn and result.report is not None
+    assert result.report.outputs == drawn
+
+
+def test_at_least_one_image_is_drawn(tmp_path: Path) -> None:
+    paths = write_images(tmp_path, [(16, 16)])
+    with pytest.raises(mw.DataError, match="got most=0"):
+        preview("standard", paths, tmp_path / "s.png", most=0)

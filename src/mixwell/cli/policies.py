@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from mixwell._errors import DataError
 from mixwell.cli import console
+
+if TYPE_CHECKING:
+    from mixwell.policy import Policy
+
+PLACED_SIZE = 320
+"""Side in px that policies for boxes and masks are shown for, unless told otherwise."""
 
 app = App(name="policies", help="List the ready-made policies.")
 
@@ -17,16 +23,28 @@ app = App(name="policies", help="List the ready-made policies.")
 @app.default
 def list_policies() -> None:
     """List the ready-made policies, one line each."""
-    from mixwell.policy.presets import preset_names, preset_summary
-
     out = console.standard()
-    for group in ("basics", "published"):
-        shown = console.table("policy", "what it does", title=group)
-        for name in preset_names(group):
-            shown.add_row(name, preset_summary(name))
+    for title, summaries in _groups().items():
+        shown = console.table("policy", "what it does", title=title)
+        for name, summary in summaries.items():
+            shown.add_row(name, summary)
         out.print(shown)
         out.print()
     out.print("[dim]mixwell policies show NAME prints one as code and as TOML.[/dim]")
+
+
+def _groups() -> dict[str, dict[str, str]]:
+    """Names and summaries of all ready-made policies, by what they are for."""
+    from mixwell.policy.presets import preset_names, preset_summary
+    from mixwell.recipes.detection.policies import detection_names, detection_summary
+    from mixwell.recipes.segmentation.policies import SUMMARIES
+
+    return {
+        "basics": {name: preset_summary(name) for name in preset_names("basics")},
+        "published": {name: preset_summary(name) for name in preset_names("published")},
+        "detection": {name: detection_summary(name) for name in detection_names()},
+        "segmentation": dict(SUMMARIES),
+    }
 
 
 @app.command
@@ -35,21 +53,36 @@ def show(
     /,
     *,
     size: Annotated[
-        int | None, Parameter(help="Side of the images in px; a preset's own when left out.")
+        int | None,
+        Parameter(
+            help="Side of the images in px; when left out a preset's own, and 320 for detection "
+            "and segmentation."
+        ),
     ] = None,
     flip: Annotated[bool, Parameter(help="Whether mirror images keep their label.")] = True,
 ) -> None:
     """Print a policy as code and as TOML; of a published one also where it comes from.
 
     Args:
-        name: A preset's name, a TOML file, or code such as "Policy(CutMix())".
+        name: A ready-made policy's name, a TOML file, or code such as "Policy(CutMix())".
     """
-    from mixwell.policy.presets import parse_policy
-
-    policy = parse_policy(name, size, flip=flip)
+    policy = _policy(name, size, flip)
     for line in _about(name):
         print(f"# {line}".rstrip())
     print(f"# as code\n{policy!r}\n\n# as TOML\n{policy.to_toml().rstrip()}")
+
+
+def _policy(name: str, size: int | None, flip: bool) -> Policy:
+    """Any policy that a command of mixwell takes by name."""
+    from mixwell.policy.presets import parse_policy
+    from mixwell.recipes.detection.policies import detection_names, detection_policy
+    from mixwell.recipes.segmentation.policies import SUMMARIES, segmentation_policy
+
+    if name in detection_names():
+        return detection_policy(name, size or PLACED_SIZE, square=False, flip=flip)
+    if name in SUMMARIES:
+        return segmentation_policy(name, (size or PLACED_SIZE,) * 2, flip=flip)
+    return parse_policy(name, size, flip=flip)
 
 
 @app.command

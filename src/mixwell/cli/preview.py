@@ -22,12 +22,13 @@ def preview(
     epoch: int = 0,
     size: int | None = None,
     words: bool = True,
+    most: int = 16,
     boxes: str | None = None,
 ) -> int:
     """Draw what a policy makes of your images, each output with its label as a bar.
 
     Args:
-        policy: A preset's name (see `mixwell policies`), a TOML file, or code such as
+        policy: A ready-made policy's name (see `mixwell policies`), a TOML file, or code such as
             "Policy(CutMix())".
         images: Image files; each counts as a class of its own.
         output: The sheet's file.
@@ -39,6 +40,7 @@ def preview(
         epoch: For schedules, and for other draws.
         size: Side in px to which the images are brought first.
         words: Print what is done under each picture.
+        most: How many of the images are drawn, at most, spread evenly over those named.
         boxes: A detection data set in place of image files: "embedded", or a folder in COCO's,
             VOC's or YOLO's format; boxes are drawn with class, weight and source.
     """
@@ -57,8 +59,11 @@ def preview(
         epoch=epoch,
         size=size,
         words=words,
+        most=most,
     )
     out = console.standard()
+    if result.drawn < len(images):
+        out.print(f"{result.drawn} of {len(images)} images are drawn; --most says how many.")
     if result.size is not None and size is None:
         out.print(f"The images were brought to {result.size} px, since they differ in size.")
     for path in (result.sheet, result.gradation):
@@ -75,6 +80,7 @@ def _with_boxes(policy: str, data: str, output: Path, **options: int) -> int:
     out.print(f"wrote {result.sheet}", markup=False, soft_wrap=True)
     lost = ", ".join(f"{count} {why}" for why, count in sorted(result.lost.items())) or "none"
     out.print(f"{result.boxes_in} boxes read, {result.boxes_out} drawn; dropped: {lost}")
+    out.print("[dim]w: a box's weight where it is not 1; #: the image that it came from[/dim]")
     return 0
 
 
