@@ -265,10 +265,37 @@ def test_the_state_between_epochs():
     assert (batches.state_dict()["epoch"], batches.state_dict()["position"]) == (1, 0)
 
 
-@pytest.mark.parametrize("other", [{"seed": 1}, {"batch_size": 5}])
+@pytest.mark.parametrize(
+    "other", [{"seed": 1}, {"batch_size": 5}, {"world_size": 2}, {"shuffle": False}]
+)
 def test_a_state_of_something_else_is_refused(other):
     with pytest.raises(mw.PolicyError, match=f"made with {next(iter(other))}"):
         loader(**other).load_state_dict(loader().state_dict())
+
+
+def test_a_state_of_another_order_is_refused():
+    """An `Augment` has its own seed; the order's is the Loader's. Ranks share a state."""
+    augment = mw.Augment(MIXED, num_classes=3)
+    one, other = (Loader(ARRAYS, augment, batch_size=4, shuffle=True, seed=n) for n in (5, 6))
+    with pytest.raises(mw.PolicyError, match="made with order_seed 5, this Loader has 6"):
+        other.load_state_dict(one.state_dict())
+    plain, repeated, rare = (
+        Loader(ARRAYS, augment, batch_size=4, sampler=sampler)
+        for sampler in (
+            mw.KeyedSampler(30, epochs=1, shuffle=True),
+            mw.RepeatedAugmentation(30, epochs=1, repeats=3),
+            mw.RepeatedAugmentation(30, epochs=1, repeats=2),
+        )
+    )
+    for here, there, what in (
+        (repeated, plain, "sampler"), (plain, repeated, "sampler"), (rare, repeated, "repeats")
+    ):  # fmt: skip
+        with pytest.raises(mw.PolicyError, match=f"made with {what}"):
+            here.load_state_dict(there.state_dict())
+    first, second = (loader(rank=rank, world_size=2) for rank in (0, 1))
+    next(iter(first))
+    second.load_state_dict(first.state_dict())
+    assert len(second) == 3
 
 
 # The flow itself

@@ -184,27 +184,45 @@ class Loader:
         self._under_way = None
         self.sampler.set_epoch(epoch)
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, Any]:
         """Where training stands: by the batches that were handed out, not those made ahead.
 
         After a `break`, the interrupted epoch and how far it was used, until the next iteration
         begins.
         """
         where = self._under_way or self.sampler.state_dict()
-        seed, length = self.augment.seed, len(self._source)
-        return {**where, "seed": seed, "batch_size": self.batch_size, "length": length}
+        return {**where, **self._settings()}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def _settings(self) -> dict[str, Any]:
+        """What must be as it was for batches to be as they were; the rank is not among it, since
+        all ranks have used equally much."""
+        sampler = self.sampler
+        order = {
+            name: getattr(sampler, name)
+            for name in ("shuffle", "repeats", "layout")
+            if hasattr(sampler, name)
+        }
+        return {
+            "seed": self.augment.seed,
+            "batch_size": self.batch_size,
+            "length": len(self._source),
+            "world_size": sampler.world_size,
+            "sampler": type(sampler).__name__,
+            "order_seed": getattr(sampler, "seed", 0),
+            **order,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`: the next iteration yields exactly the remaining batches.
 
         Raises:
-            PolicyError: the state belongs to another seed, batch size or length of data.
+            PolicyError: the state belongs to another seed, order, batch size, number of processes
+                or length of data.
         """
-        mine = self.state_dict()
-        for name in ("seed", "batch_size", "length"):
-            if state[name] != mine[name]:
+        for name, mine in self._settings().items():
+            if state.get(name) != mine:
                 raise _wrong(
-                    f"the state was made with {name} {state[name]}, this Loader has {mine[name]}; "
+                    f"the state was made with {name} {state.get(name)}, this Loader has {mine}; "
                     "going on would change the batches"
                 )
         self._under_way = None

@@ -152,6 +152,20 @@ FAULTS: tuple[Fault, ...] = (
         LIFE,
     ),
     Fault(
+        "loader: a state of another order is taken",
+        "loading/loader.py",
+        '"order_seed": getattr(sampler, "seed", 0),',
+        '"order_seed": 0,',
+        LIFE,
+    ),
+    Fault(
+        "loader: a state of another number of processes is taken",
+        "loading/loader.py",
+        '"world_size": sampler.world_size,',
+        '"world_size": 1,',
+        LIFE,
+    ),
+    Fault(
         "loader: results of a step are mixed up",
         "loading/flow.py",
         "            job.results[at] = result\n",
