@@ -30,7 +30,7 @@ SHARE_TOLERANCE = 1e-4
 """Weights are exact to 1/65536; a float32 mean over an image adds about as much again."""
 
 MOST = 16
-"""Images on a sheet, unless more are asked for: a row each, so that the sheet stays one to look at."""
+"""Images on a sheet unless more are asked for, a row each: it shall stay a sheet to look at."""
 
 LabelMaker = Callable[["Plan"], np.ndarray]
 

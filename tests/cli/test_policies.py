@@ -11,9 +11,9 @@ import mixwell as mw
 from mixwell.policy.presets import parse_policy, preset, preset_names
 from mixwell.policy.published import PUBLISHED
 from mixwell.policy.spaces import SPACES
+from mixwell.policy.text import registry
 from mixwell.recipes.detection.policies import detection_names
 from mixwell.recipes.segmentation.policies import SUMMARIES
-from mixwell.policy.text import registry
 from tests.cli.conftest import Run
 
 

@@ -18,7 +18,10 @@ from docstring_parser import parse
 GROUPS: dict[str, tuple[str, ...]] = {
     "Data": (
         *("data", "data_dir", "download", "train_fraction", "val_fraction", "images"),
-        *("image_size",),
+        *("image_size", "resize", "crop", "small"),
+        *("labels", "train", "test", "sample", "id_column", "label_column", "positive", "valid"),
+        *("test_fraction", "competition", "unreadable", "allow_missing", "check"),
+        *("max_files", "max_gib", "max_ratio"),
     ),
     "Policy": ("policy", "policies", "grid", "baseline", "mixing_loss", "mixing_off"),
     "Picture": ("size", "scales", "style_scale", "start", "steps"),
@@ -26,11 +29,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Model": (
         *("network", "content_layers", "style_layers"),
         *("model", "weights", "backbone_weights", "backbone_style", "trainable_layers"),
-        *("freeze_norm", "whiten", "ema", "tta"),
+        *("stride", "freeze_norm", "whiten", "ema", "tta"),
     ),
-    "Fine-tuning": ("head_lr", "stage_decay", "unfreeze", "norms"),
+    "Fine-tuning": ("head_lr", "stage_decay", "unfreeze", "norms", "freeze_norms"),
     "Training": (
         "epochs",
+        "search_epochs",
         "batch_size",
         "optimizer",
         "schedule",
@@ -55,6 +59,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "num_workers",
         "threads",
         "memory_gib",
+        "tile",
     ),
 }
 REST = "Output"

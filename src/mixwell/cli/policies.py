@@ -81,7 +81,8 @@ def _policy(name: str, size: int | None, flip: bool) -> Policy:
     if name in detection_names():
         return detection_policy(name, size or PLACED_SIZE, square=False, flip=flip)
     if name in SUMMARIES:
-        return segmentation_policy(name, (size or PLACED_SIZE,) * 2, flip=flip)
+        side = size or PLACED_SIZE
+        return segmentation_policy(name, (side, side), flip=flip)
     return parse_policy(name, size, flip=flip)
 
 

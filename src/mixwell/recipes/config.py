@@ -30,9 +30,10 @@ class TrainConfig(LearningConfig):
         data_dir: where the images are; not needed for digits.
         download: fetch CIFAR when it is not there: into data_dir, or data/ when none is given.
         train_fraction: share of the training images used, 0 .. 1, evenly spread over the stored
-            order of each class; all when left out.
+            order of each class; all when left out. Not for folders of images.
         image_size: px, for folders of images.
-        model: a name `mixwell.recipes.models.build_model` knows; by data set when left out.
+        model: resnet20-proj, resnet18-cifar, resnet9, digits-net or another of mixwell's, the name
+            of a torchvision model, or timm:NAME; by data set when left out.
         whiten: put a fixed layer that whitens patches of the training images in place of the first
             convolution; for images in memory, trained from scratch.
         batch_size: images in a step, over all devices; by data set when left out.

@@ -28,8 +28,8 @@ class FinetuneConfig(TuningConfig, ClassifyConfig):
         policy: finetune (a mild crop, a mirror image, MixUp of alpha 0.2 for three images of ten,
             off in the last quarter), a preset's name, a TOML file's path, or code such as
             ``"Policy(CutMix())"``.
-        model: a name `mixwell.recipes.models.build_model` knows: any of torchvision or timm;
-            mobilenet_v2-tf for weights from TensorFlow; torchvision:resnet18 for folders.
+        model: any of torchvision by name, or timm:NAME; mobilenet_v2-tf for weights from
+            TensorFlow; torchvision:resnet18 for folders when left out.
         weights: DEFAULT or another name that torchvision or timm gives to weights of the model; a
             file (.pth, .safetensors, or .npz with 8-bit weights); or none, to train from scratch.
         optimizer: adamw, sgd (Nesterov) or adam. AdamW's steps do not depend on the scale of the

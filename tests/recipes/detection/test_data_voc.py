@@ -12,6 +12,7 @@ from PIL import Image
 
 from mixwell import DataError
 from mixwell.recipes.detection.data import DetectionSet, load_detection, read_voc
+from mixwell.recipes.detection.data.files import upright_size
 from tests.data import shared_data
 
 
@@ -243,3 +244,10 @@ def test_blood_cells_agree_with_their_files():
 
 def labels_of(part: DetectionSet) -> list[int]:
     return [k for i in range(len(part)) for k in part.target(i)["labels"].tolist()]
+
+
+def test_a_header_that_claims_too_much_is_named(tmp_path, monkeypatch):
+    Image.new("RGB", (8, 8)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 16)
+    with pytest.raises(DataError, match=r"DecompressionBombError for .*bomb.png: .*[^.]\. Replace"):
+        upright_size(tmp_path / "bomb.png")

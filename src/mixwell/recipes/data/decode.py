@@ -47,8 +47,8 @@ def decode_rgb(path: Path) -> np.ndarray:
             return np.asarray(_to_rgb(_upright(image)))
     except _DECODE_ERRORS as error:
         raise DataError(
-            f"Every image must decode, got {type(error).__name__} for {path}: {error}. "
-            "Replace the file or remove it."
+            f"Every image must decode, got {type(error).__name__} for {path}: "
+            f"{str(error).rstrip('.')}. Replace the file or remove it."
         ) from None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mixwell.recipes.kaggle.settings import SearchConfig
+from mixwell.recipes.report import counted
 from mixwell.recipes.result import Result
 
 
@@ -85,8 +86,7 @@ def report(searched: Searched, counts: dict[str, int], classes: int) -> str:
         "# Search",
         "",
         f"{counts['train']:,} training and {counts['valid']:,} validation images, "
-        f"{classes} classes; {config.search_epochs or config.epochs or 'own'} "
-        f"epochs, {seeds} seed{'s' if seeds > 1 else ''}.",
+        f"{classes} classes; {_epochs(config)}, {counted(seeds, 'seed')}.",
         "",
         "| settings | validation accuracy, % | n | seconds |",
         "| --- | ---: | ---: | ---: |",
@@ -99,6 +99,11 @@ def report(searched: Searched, counts: dict[str, int], classes: int) -> str:
         )
     lines += ["", *_last_words(searched, counts), ""]
     return "\n".join(lines)
+
+
+def _epochs(config: SearchConfig) -> str:
+    number = config.search_epochs or config.epochs
+    return counted(number, "epoch") if number else "epochs by data set"
 
 
 def _percent(tried: Tried) -> str:
@@ -119,7 +124,8 @@ def _last_words(searched: Searched, counts: dict[str, int]) -> list[str]:
     if searched.result is not None and not searched.result.interrupted:
         total = counts["train"] + counts["valid"]
         said.append(
-            f"Then trained on all {total:,} labelled images for {searched.result.epochs} epochs in "
-            f"{searched.result.seconds:.1f} s; nothing is left to measure that on."
+            f"Then trained on all {total:,} labelled images for "
+            f"{counted(searched.result.epochs, 'epoch')} in {searched.result.seconds:.1f} s; "
+            "nothing is left to measure that on."
         )
     return said

@@ -121,7 +121,8 @@ def _check_count(what: str, value: int) -> None:
 
 def _unknown(name: str, known: Iterable[str], where: str) -> ValueError:
     close = difflib.get_close_matches(name, list(known), n=5, cutoff=0.5)
-    hint = f"Close names: {', '.join(close)}." if close else "See mixwell's model_names()."
+    listed = "mixwell.recipes.models.model_names() lists them."
+    hint = f"Close names: {', '.join(close)}." if close else listed
     return ValueError(f"build_model needs a name known to {where}, got {name!r}. {hint}")
 
 

@@ -39,10 +39,10 @@ def upright_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION) in _TURNED
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(
-            f"Every image needs a readable header, got {type(error).__name__} for {path}: {error}. "
-            "Replace the file or remove it and its annotation."
+            f"Every image needs a readable header, got {type(error).__name__} for {path}: "
+            f"{str(error).rstrip('.')}. Replace the file or remove it and its annotation."
         ) from None
     return (width, height) if turned else (height, width)
 
