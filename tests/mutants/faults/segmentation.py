@@ -288,4 +288,11 @@ FAULTS: tuple[Fault, ...] = (
         "if False:",
         LOOP,
     ),
+    Fault(
+        "segmentation: a palette's colours do not count",
+        RECIPE + "data/sets.py",
+        "return values if colors is None else _by_palette(values, image, colors)",
+        "return values",
+        DATA,
+    ),
 )

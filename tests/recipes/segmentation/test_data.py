@@ -78,6 +78,14 @@ def test_colours_of_a_table(tmp_path: Path) -> None:
     data = load_folder(tmp_path)
     assert data.classes == ("red", "green", "blue")
     assert torch.equal(data.train[0][1], torch.from_numpy(class_map(1).copy()))
+    backwards = painting(np.array([[2, 1, 0]]))[0]
+    save(
+        tmp_path / "train/masks/a.png", 2 - class_map(1), backwards
+    )  # a palette numbers as it likes
+    assert torch.equal(load_folder(tmp_path).train[0][1], torch.from_numpy(class_map(1).copy()))
+    save(tmp_path / "train/masks/a.png", class_map(1))  # grey levels stay class numbers
+    assert torch.equal(load_folder(tmp_path).train[0][1], torch.from_numpy(class_map(1).copy()))
+    save(tmp_path / "train/masks/a.png", painting(class_map(1)))
     (tmp_path / "class_dict.csv").write_text(table.replace("blue,30", "blue,31"))
     with pytest.raises(DataError, match=r"colour of a mask .* \[30, 30, 200\] at row 0, column 5"):
         load_folder(tmp_path).train[0]

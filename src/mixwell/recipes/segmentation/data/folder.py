@@ -8,7 +8,8 @@
 =======================================  ==========================================================
 
 A mask has its image's name, or that name and ``_mask``, ``_label``, ``_labels`` or ``_L``. It
-holds class numbers (grey or palette; 255 does not count), or the colours of ``class_dict.csv``.
+holds class numbers (grey or palette; 255 does not count), or the colours of ``class_dict.csv``, as
+RGB or in a palette.
 ``classes.txt`` names the classes in order; one called unlabelled, unlabeled, void or ignore does
 not count. Without it classes are numbers, as many as the masks hold, two at least.
 """

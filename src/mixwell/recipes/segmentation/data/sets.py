@@ -174,6 +174,9 @@ def value_table(
 def mask_values(path: Path, colors: Mapping[Color, int] | None) -> np.ndarray:
     """The values of a mask file, uint8 [H, W]: its indices, its grey levels, or its colours'.
 
+    Where `colors` name all that a palette shows, they count and not the indices: tools that make
+    files smaller number colours as they like.
+
     Raises:
         DataError: it cannot be read, is in colour without `colors`, or has a colour that is none
             of them.
@@ -184,7 +187,8 @@ def mask_values(path: Path, colors: Mapping[Color, int] | None) -> np.ndarray:
         with Image.open(path) as image:
             image.load()
             if image.mode in ("P", "L", "1"):
-                return np.asarray(image).astype(np.uint8)
+                values = np.asarray(image).astype(np.uint8)
+                return values if colors is None else _by_palette(values, image, colors)
             if image.mode in ("RGB", "RGBA") and colors is not None:
                 return _by_color(np.asarray(image)[..., :3], colors, path)
             mode = image.mode
@@ -199,6 +203,19 @@ def mask_values(path: Path, colors: Mapping[Color, int] | None) -> np.ndarray:
         f"A mask holds a class number, 0 .. {IGNORE}, in each pixel, got the mode {mode} in "
         f"{path}. Save it as 8-bit grey or with a palette, or name the colours in class_dict.csv."
     )
+
+
+def _by_palette(values: np.ndarray, image: Image.Image, colors: Mapping[Color, int]) -> np.ndarray:
+    """Indices, or what the colours behind them stand for, if each of them stands for something."""
+    palette, used = image.getpalette("RGB") or [], np.unique(values)
+    if used.max(initial=0) >= len(palette) // 3:
+        return values
+    shown = [tuple(palette[3 * k : 3 * k + 3]) for k in used.tolist()]
+    if any(color not in colors for color in shown):
+        return values
+    table = np.zeros(256, np.uint8)
+    table[used] = [colors[color] for color in shown]
+    return table[values]
 
 
 def _by_color(pixels: np.ndarray, colors: Mapping[Color, int], path: Path) -> np.ndarray:
