@@ -208,6 +208,25 @@ def test_copies_in_one_place_are_one():
     assert sorted(apart.weight.tolist()) == [0.5, 0.5] and len(apart) == 2
 
 
+def test_copies_whose_marks_lie_apart_are_not_one():
+    """A box over the whole image stays in its place when the image turns; its points do not."""
+    turn = np.array([(0.0, 1, 0), (-1, 0, 20), (0, 0, 1)])
+    marks, seen = np.array([[(5.0, 8.0), (1.0, 1.0)]] * 2), np.array([[True, False]] * 2)
+    whole = np.array([(0, 0, 20, 20.0)] * 2)
+    items = Outlines.start(np.arange(2), whole, np.full((2, 2), 20), marks=marks, seen=seen)
+    items = replace(items, origin=np.zeros(2, int))
+    mix = Mix.identity(np.array([(20, 20)]))
+    mix.source[0, 1], mix.mode[0, 1], mix.rect_px[0, 1] = 1, MixMode.ADD, (0, 0, 20, 20)
+    mix.weight[0] = 0.75, 0.25
+    assert mixed(items, mix, 0.1).weight.tolist() == [1.0]
+    moved = items.put(np.array([1]), items.take(np.array([1])).moved(turn[None]))
+    found = mixed(moved, mix, 0.1)
+    assert found.weight.tolist() == [0.75, 0.25]
+    assert found.marks[:, 0].tolist() == [[5, 8], [8, 15]]
+    hidden = replace(moved, seen=np.zeros((2, 2), bool))  # points that nobody knows keep none apart
+    assert mixed(hidden, mix, 0.1).weight.tolist() == [1.0]
+
+
 def test_a_weight_is_multiplied_by_what_each_mix_leaves():
     mix = Mix.identity(np.array([(20, 20)]))
     mix.source[0, 1], mix.mode[0, 1], mix.rect_px[0, 1] = 1, MixMode.ADD, (0, 0, 20, 20)

@@ -295,4 +295,18 @@ FAULTS: tuple[Fault, ...] = (
         "things = Things(edited(things.outlines, edit))",
         ("tests/targets/test_class_maps.py",),
     ),
+    Fault(
+        "covered: copies whose marks lie apart are one",
+        "plan/covered.py",
+        "np.column_stack([drawn.xyxy(), marks])",
+        "np.column_stack([drawn.xyxy(), 0 * marks])",
+        COVERED,
+    ),
+    Fault(
+        "covered: marks that nobody sees keep copies apart",
+        "plan/covered.py",
+        "marks = np.where(drawn.seen[..., None], drawn.marks, -1.0 / SAME_PX)",
+        "marks = drawn.marks",
+        COVERED,
+    ),
 )
