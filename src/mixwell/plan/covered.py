@@ -295,8 +295,8 @@ def pixels_in(points: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, t
 
 
 def _merged(drawn: Outlines, looks: np.ndarray) -> Outlines:
-    """Copies of one thing in one place, seen marks included, which look alike, are one; their weights
-    add up (AugMix shows an image several times)."""
+    """Copies of one thing in one place, seen marks included, which look alike, are one; their
+    weights add up (AugMix shows an image several times)."""
     pair = np.stack([drawn.row, drawn.origin], axis=1)
     if len(np.unique(pair, axis=0)) == len(pair):
         return drawn
