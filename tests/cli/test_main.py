@@ -53,6 +53,13 @@ def test_version(run: Run) -> None:
     assert run("--version").out.strip() == mixwell.__version__
 
 
+def test_the_package_is_the_command_too() -> None:
+    done = python("-m", "mixwell", "--version")
+    assert (done.returncode, done.stdout.strip()) == (0, mixwell.__version__), done.stderr
+    refused = python("-m", "mixwell", "train", "nosuch")
+    assert refused.returncode == 2 and "nosuch" in refused.stderr
+
+
 @pytest.mark.parametrize(
     "command", [("train", "classify"), ("compare",), ("preview",), ("policies",)]
 )

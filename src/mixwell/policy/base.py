@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -116,18 +117,18 @@ class Op(ABC):
     asked: ClassVar[tuple[tuple[str, int], ...]] = ()
     """Draws that it makes for every row, and how many uniform numbers each takes."""
 
-    @property
+    @cached_property
     def parts(self) -> tuple[Op, ...]:
         """The ops that it is made of."""
         found = (*(getattr(self, "ops", None) or ()), getattr(self, "op", None))
         return tuple(part for part in found if isinstance(part, Op))
 
-    @property
+    @cached_property
     def sees_things(self) -> bool:
         """Whether it, or a part of it, looks at boxes."""
         return self.looks or any(part.sees_things for part in self.parts)
 
-    @property
+    @cached_property
     def extra(self) -> int:
         """How many partners from the data set it needs for each row."""
         inner = max((part.extra for part in self.parts), default=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, final
 
 import numpy as np
@@ -62,7 +63,7 @@ class Mosaic(CompoundOp):
             self.pairing,
         )
 
-    @property
+    @cached_property
     def extra(self) -> int:
         """Partners from the data set for each image."""
         return self.tiles - 1 if self.pairing == "dataset" else 0

@@ -59,7 +59,7 @@ class Policy:
                     f"Views, got it behind {op!r}. Put it first."
                 )
 
-    @property
+    @cached_property
     def extra(self) -> int:
         """How many partners from the data set each image needs: 0 unless `pairing="dataset"`."""
         return max((op.extra for op in self.ops), default=0)
@@ -100,12 +100,12 @@ class Policy:
         """Whether an output may show several images, or one several times (AugMix)."""
         return any(op.mixes or op.compound for op in self.ops)
 
-    @property
+    @cached_property
     def sees_things(self) -> bool:
         """Whether any op looks at boxes, so that sampling needs them."""
         return any(op.sees_things for op in self.ops)
 
-    @property
+    @cached_property
     def moves_after_mix(self) -> bool:
         """Whether a geometric op follows a mix, so that label shares no longer fit the pixels."""
         mixed = False
@@ -115,7 +115,7 @@ class Policy:
             mixed = mixed or op.mixes
         return False
 
-    @property
+    @cached_property
     def out_size(self) -> OutSize:
         """What is known of the output size without any data."""
         size: OutSize = "uniform"

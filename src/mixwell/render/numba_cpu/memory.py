@@ -18,7 +18,8 @@ from mixwell.render.numba_cpu.compile import part
 
 
 def intrinsic(function: Callable) -> Callable[..., Any]:
-    """Numba's decorator; it passes the first argument of what it decorates by itself."""
+    """Numba's decorator, by which numbers in the text stay numbers that the code can depend on; it
+    passes the first argument of what it decorates by itself."""
     return extending.intrinsic(prefer_literal=True)(function)
 
 
@@ -83,23 +84,17 @@ def weighted_pixels(typing: Any, pixels: Any, weights: Any, pairs: Any) -> Any:
     Args:
         pixels: int64, address of 2 * pairs packed pixels.
         weights: int64, address of int32 [2 * pairs, 4], each weight four times, in 1 / 2^22.
-        pairs: int64, at least 1; a literal number is unrolled.
+        pairs: int64, at least 1.
 
     Returns:
         uint32, the packed pixel.
     """
-    known = getattr(pairs, "literal_value", None)
-    kind = types.int64 if known is None else pairs
-    signature = types.uint32(types.int64, types.int64, kind)
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if known is None:
-            total = _looped(builder, *args)
-        else:
-            total = _unrolled(builder, args[0], args[1], known)
-        return _rounded(builder, total)
+        total = _looped(builder, *args)
+        return builder.bitcast(_levels(builder, total, total, 4), ir.IntType(32))
 
-    return signature, code
+    return types.uint32(*[types.int64] * 3), code
 
 
 @intrinsic
@@ -173,28 +168,18 @@ def _looped(builder: Any, pixels: Any, weights: Any, pairs: Any) -> Any:
 
 
 def _levels(builder: Any, one: Any, two: Any, lanes: int) -> Any:
-    """Sums <8 x i32> of both pixels of a pair, of one or two outputs, as <lanes x i8>."""
-    picked = [[*range(4), *range(8, 12)], [*range(4, 8), *range(12, 16)]]
-    total = builder.add(
-        *[
-            builder.shuffle_vector(
-                one, two, ir.Constant(ir.VectorType(ir.IntType(32), lanes), which[:lanes])
-            )
-            for which in picked
-        ]
-    )
+    """Sums <8 x i32> of one pixel (4 lanes) or of two, rounded and clipped: <lanes x i8>."""
     kind = ir.VectorType(ir.IntType(32), lanes)
-    total = builder.add(total, ir.Constant(kind, [1 << 21] * lanes))
+    halves = [
+        builder.shuffle_vector(one, two, ir.Constant(kind, lane[:lanes]))
+        for lane in ([0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15])
+    ]
+    total = builder.add(builder.add(*halves), ir.Constant(kind, [1 << 21] * lanes))
     rounded = builder.ashr(total, ir.Constant(kind, [22] * lanes))
     for sign, limit in ((">", 0), ("<", 255)):
         edge = ir.Constant(kind, [limit] * lanes)
         rounded = builder.select(builder.icmp_signed(sign, rounded, edge), rounded, edge)
     return builder.trunc(rounded, ir.VectorType(ir.IntType(8), lanes))
-
-
-def _rounded(builder: Any, total: Any) -> Any:
-    """Both pixels' sums <8 x i32> as one packed pixel."""
-    return builder.bitcast(_levels(builder, total, total, 4), ir.IntType(32))
 
 
 @intrinsic
