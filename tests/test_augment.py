@@ -242,6 +242,57 @@ def test_kinds_of_targets():
     torch.testing.assert_close(both, many * 0.8 + 0.1)
 
 
+FAR = {
+    "dense": ({}, labels()),
+    "smoothed": ({"smoothing": 0.1, "ignore_index": 2, "background": 0}, labels()),
+    "sparse": ({"labels": "sparse"}, labels()),
+    "weighted": ({}, mw.targets.Weighted(labels(), torch.ones(5))),
+    "rows": ({}, torch.eye(CLASSES)[labels()]),
+    "many": ({"labels": "multilabel"}, torch.eye(CLASSES)[labels()]),
+}
+
+
+def moved(given, device: str):
+    """Labels on another device."""
+    if isinstance(given, mw.targets.Weighted):
+        return mw.targets.Weighted(*(part.to(device) for part in given))
+    return given.to(device)
+
+
+@pytest.mark.parametrize(("options", "given"), FAR.values(), ids=FAR)
+def test_labels_that_lie_elsewhere_are_not_read(options, given):
+    """The host would wait for a GPU; "meta" tensors have no numbers to read at all."""
+    x, near = spicy(**options)(images(), given, keys=keys())
+    same, far = spicy(**options)(images(), moved(given, "meta"), keys=keys())
+    assert torch.equal(x, same)
+    for one, other in zip(*((y.classes, y.shares) if hasattr(y, "shares") else (y,)
+                            for y in (near, far)), strict=True):  # fmt: skip
+        assert other.is_meta and other.shape == one.shape and other.dtype == one.dtype
+
+
+def test_labels_that_lie_elsewhere_are_read_for_pairings_by_class():
+    for op in (mw.MixUp(pairing="same_class"), mw.OneOf(mw.Identity(), mw.CutMix(
+            pairing="different_class"))):  # fmt: skip
+        augment = mw.Augment(mw.Policy(op), num_classes=CLASSES)
+        augment(images(), labels(), keys=keys())
+        with pytest.raises(NotImplementedError, match="meta"):
+            augment(images(), labels().to("meta"), keys=keys())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: unproven that nothing waits")
+@pytest.mark.parametrize(("options", "given"), FAR.values(), ids=FAR)
+def test_nothing_waits_for_labels_on_a_gpu(options, given):
+    augment = spicy(mean=(0.5,) * 3, std=(0.2,) * 3, backend="triton", **options)
+    x, y = images().cuda(), moved(given, "cuda")
+    augment(x, y, keys=keys())  # compiles, and fetches constants
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        augment(x, y, keys=keys())
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_labels_and_pixels_come_from_one_plan():
     """Fused once; `plan`, `render` and `targets` together are what a call does."""
     augment = spicy()

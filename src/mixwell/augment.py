@@ -16,6 +16,7 @@ from mixwell.batches import class_numbers, empty_of, image_sizes, is_batch, is_i
 from mixwell.keyed import Key, keys_of
 from mixwell.plan.plan import Plan
 from mixwell.policy.base import OutSize
+from mixwell.policy.pairing import heeds_classes
 from mixwell.policy.policy import Policy
 from mixwell.render import render
 from mixwell.samples import Fields, Getter, Several, as_fields, how_to_read, join, split
@@ -219,11 +220,20 @@ class Augment:
         sizes = np.asarray(sizes_hw).reshape(-1, 2)
         count = len(sizes) // (1 + self.active.extra)
         keys = self._next_keys(count) if keys is None else keys
-        more: dict[str, Any] = {"labels": class_numbers(labels, len(keys)), "partners": partners}
+        more: dict[str, Any] = {"labels": self._classes(labels, len(keys)), "partners": partners}
         if self.scene is not None and labels is not None and self.active.sees_things:
             more["things"] = self.scene.things_of(labels, sizes)
         sampled = self.active.sample(sizes, keys=keys, seed=self.seed, **more)
         return sampled.fused() if self.fuse else sampled
+
+    def _classes(self, labels: Any, count: int) -> np.ndarray | None:
+        """Class numbers for the policy; from a GPU, where the host would have to wait for them,
+        only if a pairing heeds them."""
+        found = labels.label if isinstance(labels, Weighted) else labels
+        far = isinstance(found, torch.Tensor) and not found.is_cpu
+        if far and not any(map(heeds_classes, self.active.ops)):
+            return None
+        return class_numbers(labels, count)
 
     def prepare(
         self,

@@ -50,6 +50,12 @@ def need_partners(op: Any, rows: Rows) -> None:
         )
 
 
+def heeds_classes(op: Op) -> bool:
+    """Whether an op, or a part of it, chooses partners by their class."""
+    by_class = getattr(op, "pairing", "") in ("same_class", "different_class")
+    return by_class or any(map(heeds_classes, op.parts))
+
+
 def need_company(op: Op, rows: Rows) -> None:
     """Refuse a batch of one image if an op, or a part of it, pairs within the batch.
 

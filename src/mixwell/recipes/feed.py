@@ -78,7 +78,9 @@ class MemoryFeed:
             policy, seed = self.augment.policy, self.augment.seed
             partners = policy.partner_indices(keys, len(self.images), seed=seed)
             read = np.concatenate([keys.index, partners.T.reshape(-1)])
-            rows = torch.from_numpy(read).to(self.images.device)
+            rows = torch.from_numpy(read)
+            rows = rows.pin_memory() if self.images.is_cuda else rows  # so that nobody waits
+            rows = rows.to(self.images.device, non_blocking=self.images.is_cuda)
             images, labels = self.images[rows], self.labels[rows]
             yield self.augment(images, labels, keys=keys, partners=partners)
 

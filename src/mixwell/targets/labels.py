@@ -7,6 +7,9 @@ The *mass* of a row is what it sums to: 1, unless sources are ignored (they add 
 have weights (they scale what a source adds). So `-(row * log_softmax).sum()` is the sum over the
 sources of share * weight * cross-entropy, and the losses divide by the mass of the whole batch, as
 `cross_entropy(ignore_index=...)` does.
+
+Numbers are checked if they lie on the CPU. On a GPU the host would have to wait for them: a class
+that does not exist ends there in the device's own assertion, as in `cross_entropy`.
 """
 
 from __future__ import annotations
@@ -174,8 +177,8 @@ def blend_weights(weight: Any, plan: Plan, *, sources: Sources | None = None) ->
     """float32 [B]: the weight of each output, sum over its sources of share * weight."""
     rows, shares = plan.sources() if sources is None else sources
     given = _weights(weight, plan)
-    rows, shares = torch.from_numpy(rows), torch.from_numpy(shares.astype(np.float32))
-    return (given[rows.to(given.device)] * shares.to(given.device)).sum(dim=1)
+    rows, shares = _sent(rows, given.device), _sent(shares.astype(np.float32), given.device)
+    return (given[rows] * shares).sum(dim=1)
 
 
 def class_indices(labels: Any, plan: Plan) -> Tensor:
@@ -216,8 +219,16 @@ def _seen(
         sources = plan.sources() if background is None else shown_sources(plan)
     rows, shares = sources
     fill = np.maximum(1.0 - shares.sum(axis=1), 0.0)
-    found = (torch.from_numpy(a.astype(np.float32)).to(device) for a in (shares, fill))
-    return _Seen(torch.from_numpy(rows).to(device), *found)
+    found = (_sent(a.astype(np.float32), device) for a in (shares, fill))
+    return _Seen(_sent(rows, device), *found)
+
+
+def _sent(array: np.ndarray, device: torch.device) -> Tensor:
+    """An array as a tensor on a device; nothing waits for the copy to a GPU."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _factor(weight: Any, plan: Plan, seen: _Seen) -> Tensor | float:
@@ -232,6 +243,8 @@ def _weights(weight: Any, plan: Plan) -> Tensor:
             f"Sample weights must be {plan.rows} numbers, one for each input row of the plan, got "
             f"shape {tuple(given.shape)}."
         )
+    if not given.is_cpu:  # a look at them would wait for the device
+        return given
     if given.numel() and not (bool(given.isfinite().all()) and float(given.min()) >= 0):
         raise TargetError(
             f"Sample weights must be finite and at least 0, got {float(given.min())} .. "
@@ -279,7 +292,7 @@ def _rows(given: Tensor, plan: Plan, num_classes: int) -> Tensor:
 
 
 def _check_classes(classes: Tensor, num_classes: int | None) -> None:
-    if not classes.numel():
+    if not classes.numel() or not classes.is_cpu:  # a look at them would wait for the device
         return
     low, high = int(classes.min()), int(classes.max())
     if low < 0 or (num_classes is not None and high >= num_classes):

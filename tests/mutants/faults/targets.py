@@ -23,6 +23,20 @@ FAULTS: tuple[Fault, ...] = (
         LABELS,
     ),
     Fault(
+        "labels: classes on a device are looked at",
+        "targets/labels.py",
+        "if not classes.numel() or not classes.is_cpu:",
+        "if not classes.numel():",
+        ("tests/test_augment.py",),
+    ),
+    Fault(
+        "augment: classes on a device are fetched for every policy",
+        "augment.py",
+        "if far and not any(map(heeds_classes, self.active.ops)):",
+        "if far and len(self.active.ops) < 0:",
+        ("tests/test_augment.py",),
+    ),
+    Fault(
         "labels: smoothing adds mass",
         "targets/labels.py",
         "mass * (smoothing / num_classes)",
