@@ -295,4 +295,11 @@ FAULTS: tuple[Fault, ...] = (
         "return values",
         DATA,
     ),
+    Fault(
+        "segmentation: a run that began with weights is read as from scratch",
+        RECIPE + "segment.py",
+        'as_loaded=config.weights != "none"',
+        "as_loaded=False",
+        FCN,
+    ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,11 @@ from torch import nn
 
 from mixwell import DataError
 from mixwell.recipes.models import build_model
+from mixwell.recipes.segmentation.config import SegmentConfig
 from mixwell.recipes.segmentation.fcn import FCN, bilinear_kernel, trunk_of
 from mixwell.recipes.segmentation.models import LIBRARY, build_segmenter
+from mixwell.recipes.segmentation.segment import load_segmenter
+from mixwell.recipes.settings import as_json
 from tests.data import shared_data
 from tests.oracles import segmentation as oracle
 
@@ -130,6 +135,20 @@ def test_a_classifiers_weights_become_a_backbones(tmp_path) -> None:
     assert torch.equal(first, classifier.features[0][0].weight)  # type: ignore[index,union-attr]
     with pytest.raises(DataError, match="needs weights of its backbone"):
         build_segmenter("fcn_resnet50", 3, weights=str(tmp_path / "w.pth"))
+
+
+def test_a_run_that_began_with_weights_is_read_as_it_was_trained(tmp_path) -> None:
+    """torchvision's GoogLeNet converts its input where weights are loaded, and only there."""
+    torch.save(build_model("googlenet", 4).state_dict(), tmp_path / "w.pth")
+    config = SegmentConfig(model="fcn:googlenet", weights=str(tmp_path / "w.pth"))
+    trained = build_segmenter(config.model, 3, weights=config.weights).model.eval()
+    torch.save({"model": trained.state_dict()}, tmp_path / "checkpoint.pt")
+    about = {"recipe": "segment", "classes": ["a", "b", "c"]}
+    (tmp_path / "config.json").write_text(json.dumps(as_json(config) | about))
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        wanted, found = trained(images), load_segmenter(tmp_path)[0].model(images)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=0)
 
 
 def test_loaded_norms_can_be_held() -> None:

@@ -65,17 +65,20 @@ class Start:
         """Whether nothing is loaded."""
         return self.state is None
 
-    def network(self) -> nn.Module:
-        """A network that begins here; what is not loaded is drawn from PyTorch's generator."""
+    def network(self, *, as_loaded: bool = False) -> nn.Module:
+        """A network that begins here; what is not loaded is drawn from PyTorch's generator.
+
+        Args:
+            as_loaded: build one without weights as with them, for those of a run that had some.
+        """
         network = build_model(self.model, self.num_classes)
+        if _plain(self.model) in _CONVERTS_INPUT and (as_loaded or not self.scratch):
+            network.transform_input = True  # type: ignore[assignment]
         if self.state is None:
             return network
         network.load_state_dict(self.state, strict=False)  # what is missing was checked before
         for name in self.head:
             _draw(network.get_submodule(name))
-        plain = _plain(self.model)
-        if plain in _CONVERTS_INPUT:
-            network.transform_input = True  # type: ignore[assignment]
         return network
 
 

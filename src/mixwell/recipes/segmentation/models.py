@@ -80,7 +80,12 @@ class _Logits(nn.Module):
 
 
 def build_segmenter(
-    name: str, num_classes: int, *, weights: str = SCRATCH, stride: int | None = None
+    name: str,
+    num_classes: int,
+    *,
+    weights: str = SCRATCH,
+    stride: int | None = None,
+    as_loaded: bool = False,
 ) -> Built:
     """A network with freshly drawn layers, but for a backbone whose weights are given.
 
@@ -89,6 +94,7 @@ def build_segmenter(
         num_classes: number of logits of each pixel, >= 2.
         weights: of the backbone: none, a name such as DEFAULT (downloaded), or a file.
         stride: of the map that an `FCN` reads; the backbone's last one when left out.
+        as_loaded: build a network without weights as with them, for those of a run that had some.
 
     Raises:
         DataError: no such model, weights of another network, or a stride that is not there.
@@ -104,7 +110,7 @@ def build_segmenter(
             f"{name!r}."
         )
     start = load_start(name.removeprefix(PREFIX), 2, weights)
-    backbone, channels, found = trunk_of(start.network(), start.model, stride)
+    backbone, channels, found = trunk_of(start.network(as_loaded=as_loaded), start.model, stride)
     return Built(
         FCN(backbone, channels, found, num_classes).train(),
         start.mean or PHOTO_MEAN,

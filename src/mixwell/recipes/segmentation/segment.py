@@ -182,7 +182,9 @@ def load_segmenter(run: str | Path) -> tuple[Built, SegmentConfig, tuple[str, ..
     path = runs.parts(run)[1]
     state = read_weights(path)
     with torch.random.fork_rng(devices=[]):
-        built = build_segmenter(config.model, len(classes), weights="none", stride=config.stride)
+        built = build_segmenter(
+            config.model, len(classes), stride=config.stride, as_loaded=config.weights != "none"
+        )
     own = built.model.state_dict()
     wrong = [k for k in own if k not in state or state[k].shape != own[k].shape]
     if wrong:
