@@ -99,6 +99,14 @@ def test_missing_randaugment_is_seen(images: list[np.ndarray]) -> None:
     check_plain(Batch(x, NUMBERS), case, per_image=False)
 
 
+def test_a_draw_for_all_may_darken_a_whole_batch(images: list[np.ndarray]) -> None:
+    case = Case("crop", "crop", "batch", BATCH, 32, "resized", False, (), images)
+    x = normalised([image // 8 for image in images])
+    with pytest.raises(Refused, match="not normalised"):
+        check_plain(Batch(x, NUMBERS), case)
+    check_plain(Batch(x, NUMBERS), case, per_image=False)
+
+
 def test_black_corners_are_counted(images: list[np.ndarray]) -> None:
     light = [np.maximum(image, 8) for image in images]
     light[2][:4, :4] = 0

@@ -24,6 +24,9 @@ ENOUGH_TO_TELL = 64
 LEAST_ALIKE = 0.25
 """Of `likeness`: labels that belong to other images of 128 reach this in 1 of 300 batches."""
 
+MOST_AMISS = 0.1
+"""Of a folder's labels: readers that shuffle in a buffer may reach into the next epoch."""
+
 MOST_DIFFERENT = 3.0
 """Levels of 255, mean over a picture: more is another operation, and is said so."""
 
@@ -43,7 +46,7 @@ def check_plain(batch: Batch, case: Case, *, per_image: bool = True) -> None:
     Raises:
         Refused: saying what is wrong.
     """
-    x = _check_pixels(batch.x, case)
+    x = _check_pixels(batch.x, case, per_image=per_image)
     y = torch.as_tensor(batch.y)
     numbers = y.argmax(1) if y.ndim == 2 else y
     if len(numbers) != case.batch:
@@ -56,6 +59,23 @@ def check_plain(batch: Batch, case: Case, *, per_image: bool = True) -> None:
         share = float(filled_corners(x).float().mean())
         if share < LEAST_FILLED:
             raise Refused(f"only {share:.0%} of the images show a geometric op of RandAugment")
+
+
+def check_folder(labels: Sequence[Any], case: Case) -> None:
+    """Labels of all batches of a folder, unmixed: each class as often as it has files.
+
+    Raises:
+        Refused: saying what is wrong.
+    """
+    assert case.folder is not None
+    homes = sorted(home for home in case.folder.iterdir() if home.is_dir())
+    files = np.array([len(list(home.iterdir())) for home in homes])
+    found = [torch.as_tensor(y) for y in labels]
+    numbers = torch.cat([y.argmax(1) if y.ndim == 2 else y for y in found]).numpy()
+    counts = np.bincount(numbers, minlength=len(files))
+    amiss = np.abs(counts[: len(files)] - files).sum() + counts[len(files) :].sum()
+    if amiss > MOST_AMISS * files.sum():
+        raise Refused(f"classes of {files.tolist()} files came {counts.tolist()} times")
 
 
 def check_mixed(batch: Batch, case: Case) -> None:
@@ -88,7 +108,7 @@ def check_shares(y: Any, case: Case) -> None:
             raise Refused(f"only {mixed:.0%} of the label rows are mixed")
 
 
-def _check_pixels(x: Any, case: Case) -> torch.Tensor:
+def _check_pixels(x: Any, case: Case, *, per_image: bool = True) -> torch.Tensor:
     shape = (case.batch, 3, case.side, case.side)
     if not isinstance(x, torch.Tensor) or tuple(x.shape) != shape or x.dtype != torch.float32:
         got = f"{getattr(x, 'dtype', type(x).__name__)} {tuple(np.shape(x))}"
@@ -97,10 +117,11 @@ def _check_pixels(x: Any, case: Case) -> torch.Tensor:
         raise Refused("images are not finite")
     low = (0 - torch.tensor(MEAN)) / torch.tensor(STD)
     high = (1 - torch.tensor(MEAN)) / torch.tensor(STD)
-    least, most = x.amin((0, 2, 3)), x.amax((0, 2, 3))
+    least, most, mean = x.amin((0, 2, 3)), x.amax((0, 2, 3)), x.mean((0, 2, 3))
     if bool((least < low - 0.02).any()) or bool((most > high + 0.02).any()):
         raise Refused("images leave the range that normalisation gives")
-    if bool((least > -0.5).any()) or float(x.mean((0, 2, 3)).abs().max()) > 1.6:
+    # One draw of RandAugment for all can leave a whole batch black or white.
+    if per_image and (bool((least > -0.5).any()) or float(mean.abs().max()) > 1.6):
         raise Refused("images are not normalised")
     return x
 
