@@ -210,7 +210,8 @@ def _by_palette(values: np.ndarray, image: Image.Image, colors: Mapping[Color, i
     palette, used = image.getpalette("RGB") or [], np.unique(values)
     if used.max(initial=0) >= len(palette) // 3:
         return values
-    shown = [tuple(palette[3 * k : 3 * k + 3]) for k in used.tolist()]
+    rgb = np.reshape(palette, (-1, 3)).tolist()
+    shown: list[Color] = [(rgb[k][0], rgb[k][1], rgb[k][2]) for k in used.tolist()]
     if any(color not in colors for color in shown):
         return values
     table = np.zeros(256, np.uint8)
