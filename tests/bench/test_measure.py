@@ -9,9 +9,10 @@ import torch
 
 from mixwell.bench import measure as home
 from mixwell.bench.base import Batch, Case
+from mixwell.bench.images import jpeg_folder
 from mixwell.bench.measure import Options, measure
 from mixwell.bench.opponents import opponent
-from tests.bench.conftest import BATCH, Fake, normalised, way_of
+from tests.bench.conftest import BATCH, Fake, normalised, smooth, way_of
 
 QUICK = Options(rounds=3, threads=2, quick=True)
 
@@ -49,6 +50,25 @@ def test_wrong_opponents_are_refused_and_honest_ones_timed(case: Case) -> None:
     assert set(times) == {(1, False), (1, True), (2, False), (2, True)}
     assert all(len(t.values) == 3 and min(t.values) > 0 for t in times.values())
     assert times[1, True].mixer and not times[1, False].mixer
+
+
+def test_labels_of_folders_are_counted(photo_folder, tmp_path) -> None:
+    """A path that reads the right files under wrong names is no loader."""
+    home = jpeg_folder(tmp_path / "set", 2 * BATCH, photo_folder, classes=4)
+    folder = Case("jpeg", "jpeg", "folder", BATCH, 32, folder=home, classes=4, epoch=2)
+    x = normalised([smooth(seed) for seed in range(BATCH)])
+    labels = {
+        "good": torch.arange(BATCH) % 4,
+        "soft": torch.eye(4)[torch.arange(BATCH) % 4],
+        "one": torch.zeros(BATCH, dtype=torch.int64),
+        "unknown": torch.arange(BATCH),
+    }
+    opponents = [
+        Fake(name, way_of(lambda m, y=y: Batch(x.clone(), y))) for name, y in labels.items()
+    ]
+    rows = measure(folder, opponents, Options(rounds=1, threads=1, quick=True), silent)
+    assert [row.status for row in rows] == ["timed", "timed", "refused", "refused"]
+    assert rows[2].reason == "classes of [4, 4, 4, 4] files came [16, 0, 0, 0] times"
 
 
 def test_missing_opponents_are_told(case: Case) -> None:

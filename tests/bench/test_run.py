@@ -15,7 +15,7 @@ from mixwell.bench import images as inputs
 from mixwell.bench import ops, suites
 from mixwell.bench.base import Case
 from mixwell.bench.machine import copy_gb_s, describe
-from mixwell.bench.ops.table import OPS, RANDOM
+from mixwell.bench.ops.table import OPS, RANDOM, Made
 from tests.bench.conftest import smooth
 
 QUICK = bench.Options(rounds=2, threads=1, quick=True)
@@ -70,6 +70,23 @@ def test_each_op_is_the_same_op(op: str) -> None:
     rows = ops._rows(op, images, ("mixwell", "torchvision"), bench.Options(rounds=1))
     assert [(row.status, row.label) for row in rows] == [("timed", "")] * 2, rows
     assert op in RANDOM or rows[0].times
+
+
+def test_a_difference_is_said_of_what_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two forms the fastest is timed, and its pixels are spoken of, not the other's."""
+    images = [smooth(seed, 32, 32) for seed in range(3)]
+    right = 255 - np.stack(images)
+    other = (right // 2).astype(np.uint8)
+
+    def made(op: str, images: list[np.ndarray]) -> list[Made]:
+        return [Made(lambda p=p: p, np.asarray, words) for p, words in
+                ((right, "first"), (other, "second"))]  # fmt: skip
+
+    for fast in ("first", "second"):
+        monkeypatch.setattr("mixwell.bench.ops.of_mixwell.make", made)
+        monkeypatch.setattr(ops, "_seconds", lambda m, fast=fast: 1.0 + (m.settings != fast))
+        (row,) = ops._rows("invert", images, ("mixwell",), bench.Options(rounds=1))
+        assert row.times[0].settings == fast and bool(row.label) == (fast == "second")
 
 
 def test_photographs_are_all_different(photo_folder: Path) -> None:

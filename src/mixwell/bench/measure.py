@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mixwell.bench import mixers
 from mixwell.bench.base import Batches, Case, Opponent, Way
-from mixwell.bench.check import Refused, check_mixed, check_plain
+from mixwell.bench.check import Refused, check_folder, check_mixed, check_plain
 from mixwell.bench.machine import version
 from mixwell.bench.pools import torch_threads
 from mixwell.bench.result import Row, Times
@@ -133,9 +133,13 @@ def _check(entry: Entry, case: Case) -> None:
 
 def _check_way(way: Way, case: Case) -> None:
     threads = 1 if way.serves(1) else 2
+    labels = []
     with way.open(threads, False) as batches:
         for batch in batches(case.epoch):
             check_plain(batch, case, per_image=way.per_image)
+            labels.append(batch.y)
+    if case.kind == "folder":
+        check_folder(labels, case)
     if case.mixers and way.mixes:
         with way.open(threads, True) as batches:
             for batch in batches(case.epoch):

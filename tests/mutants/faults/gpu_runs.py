@@ -37,6 +37,20 @@ FAULTS: tuple[Fault, ...] = (
         BENCH,
     ),
     Fault(
+        "bench: labels of folders are not counted",
+        "bench/measure.py",
+        'if case.kind == "folder":\n        check_folder',
+        'if case.kind == "none":\n        check_folder',
+        ("tests/bench/test_measure.py",),
+    ),
+    Fault(
+        "bench: a difference is said of the form that came last",
+        "bench/ops/__init__.py",
+        "row.label = made[fastest], labels[fastest]",
+        "row.label = made[fastest], labels[-1]",
+        ("tests/bench/test_run.py",),
+    ),
+    Fault(
         "whitening: directions are not divided by their size",
         "recipes/models/whitening.py",
         ".clamp(min=0) + EPSILON).sqrt()",
