@@ -62,7 +62,8 @@ def _boxes(run: Path, images: tuple[Path, ...], out: Path, **options: Any) -> An
 
     found = find(run, images, out, **options)
     by_class = ", ".join(f"{n} {name}" for name, n in found.by_class.items() if n)
-    _say(f"{found.boxes} boxes: {by_class or 'none'}", f"wrote {found.json}")
+    few = "no box reached the score threshold; --score-threshold sets another"
+    _say(f"{found.boxes} boxes: {by_class}" if found.boxes else few, f"wrote {found.json}")
     if found.pictures:
         _say(f"wrote {len(found.pictures)} pictures to {found.json.parent}")
     return found

@@ -32,8 +32,8 @@ def image_paths(images: Sequence[str | Path]) -> list[Path]:
             raise DataError(f"predict takes images and folders, got no {path}. Check the path.")
         files += image_files(path, deep=True) if path.is_dir() else [path]
     if not files:
-        named = ", ".join(map(str, images)) or "nothing"
-        raise DataError(f"predict needs at least one image, got none in {named}.")
+        where = f" in {', '.join(map(str, images))}" if images else ""
+        raise DataError(f"predict needs at least one image, got none{where}. Name some.")
     once: dict[Path, Path] = {}
     for path in files:
         once.setdefault(_whole(path), path)

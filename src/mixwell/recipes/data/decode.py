@@ -45,6 +45,8 @@ def decode_rgb(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             image.load()
             return np.asarray(_to_rgb(_upright(image)))
+    except FileNotFoundError:
+        raise DataError(f"There is no image file {path}. Check the path.") from None
     except _DECODE_ERRORS as error:
         raise DataError(
             f"Every image must decode, got {type(error).__name__} for {path}: "
