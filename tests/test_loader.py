@@ -297,6 +297,15 @@ def test_subsets(folder, form):
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("form", ["arrays", "files"])
+def test_subsets_counted_from_the_end(folder, form):
+    data = {"arrays": TensorDataset(TENSORS, torch.tensor(LABELS)), "files": ImageFolder(folder)}
+    some = Subset(data[form], [-1, 2, -3])
+    chosen = mw.Policy(mw.Resize((16, 12)))
+    wanted = by_dataloader(some, chosen, order={"shuffle": False}, num_classes=3)
+    assert_same(list(Loader(some, chosen, batch_size=8, decode="full", num_classes=3)), wanted)
+
+
 # Other data sets
 
 

@@ -152,7 +152,8 @@ def source_of(dataset: Any) -> Source:
     if type(dataset) is Subset:
         inner = source_of(dataset.dataset)
         if not isinstance(inner, Samples):
-            return inner.taken(np.asarray(dataset.indices, np.int64).reshape(-1))
+            rows = np.asarray(dataset.indices, np.int64).reshape(-1)
+            return inner.taken(np.where(rows < 0, rows + len(inner), rows))
         return Samples(dataset)
     if isinstance(dataset, Files | Arrays | Samples):
         return dataset

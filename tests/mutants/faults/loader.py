@@ -152,6 +152,13 @@ FAULTS: tuple[Fault, ...] = (
         LIFE,
     ),
     Fault(
+        "loader: places counted from a data set's end are taken as they are",
+        "loading/sources.py",
+        "np.where(rows < 0, rows + len(inner), rows)",
+        "rows",
+        LOADER,
+    ),
+    Fault(
         "loader: a state of another order is taken",
         "loading/loader.py",
         '"order_seed": getattr(sampler, "seed", 0),',
