@@ -44,6 +44,7 @@ LAYERS: dict[str, tuple[int, str]] = {
     "doctor": (6, "outside"),
     "bench": (6, "outside"),
     "cli": (6, "outside"),
+    "__main__": (6, "outside"),
 }
 """Layer and group of each top-level module: imports go down, or stay within the group."""
 
