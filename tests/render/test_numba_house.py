@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -75,6 +77,34 @@ def test_an_error_in_any_share_arrives(place, threads):
 
     with pytest.raises(ValueError, match=f"row {place}"):
         pool.share_out(work, 30)
+
+
+def test_a_larger_call_takes_no_helpers_from_one_that_has_begun(threads, monkeypatch):
+    """It comes between the moment at which the first gets its pool and that at which it uses it;
+    the smaller pool serves that call, and is gone behind it."""
+    threads(6)
+    monkeypatch.setattr(pool, "_pool", None)
+    done = np.zeros(9, int)
+    small = []
+
+    def work(first, last):
+        done[first:last] += 1
+
+    def other_call(helpers):
+        if not small:
+            small.append(weakref.ref(pool._pool))
+            other = threading.Thread(target=pool.share_out, args=(work, 9))
+            other.start()
+            other.join()
+
+    monkeypatch.setattr(pool, "keep_off", other_call)
+    pool.share_out(lambda first, last: None, 3)
+    assert (done == 1).all() and pool._pool is not None and pool._pool._max_workers == 5
+    until = time.monotonic() + 10  # a helper holds it for a moment behind its work
+    while small[0]() is not None and time.monotonic() < until:
+        gc.collect()
+        time.sleep(0.01)
+    assert small[0]() is None
 
 
 def test_an_error_in_a_helper_arrives(threads):

@@ -41,6 +41,13 @@ FAULTS: tuple[Fault, ...] = (
         "next(turn)\n        while (share := next(turn))",
         _HOUSE,
     ),
+    _fault(
+        "a larger call shuts the pool of others",
+        "pool.py",
+        "            _pool = ThreadPoolExecutor(",
+        "            _ = _pool and _pool.shutdown(wait=False)\n            _pool = ThreadPoolExecutor(",
+        _HOUSE,
+    ),
     _fault("helpers stay with the caller", "processors.py", " - {_here()}", "", _HOUSE),
     _fault("errors in helpers get lost", "pool.py", "if error is not None", "if False", _HOUSE),
     Fault(

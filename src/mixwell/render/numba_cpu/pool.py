@@ -72,13 +72,15 @@ def share_out(work: Callable[[int, int], None], rows: int) -> None:
 
 
 def _threads(number: int) -> ThreadPoolExecutor:
-    """The pool, with room for that many threads."""
+    """The pool, with room for that many threads.
+
+    A smaller one from before is not shut down: another thread may be about to give it work. Its
+    threads end when nobody holds it any more.
+    """
     global _pool
     with _lock:
         if _pool is None or _pool._max_workers < number:
-            old, _pool = _pool, ThreadPoolExecutor(number, thread_name_prefix="mixwell-render")
-            if old is not None:
-                old.shutdown(wait=False)
+            _pool = ThreadPoolExecutor(number, thread_name_prefix="mixwell-render")
         return _pool
 
 
