@@ -288,6 +288,27 @@ def test_a_device_that_makes_the_bits_is_trusted(asked_anew):
     assert not torch.equal(render(shown, plan, backend="reference"), shown)
 
 
+def test_looking_may_wait_where_the_caller_must_not(asked_anew, monkeypatch):
+    """`torch.cuda.set_sync_debug_mode("error")` is no reason to call a device unfit."""
+    mode, images = ["error"], proof._images("cpu")
+
+    def waits(device):
+        assert mode == ["default"]
+        return images
+
+    def rendered(batch, plan, output, out=None):
+        assert mode == ["default"]
+        return reference.run(batch, plan, output)
+
+    monkeypatch.setattr(proof, "_images", waits)
+    monkeypatch.setattr(proof, "run", rendered)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: mode[0])
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", lambda new: mode.__setitem__(0, new))
+    assert proof.doubt(torch.device("cuda", 0)) == ""
+    assert mode == ["error"]
+
+
 @pytest.mark.parametrize("how", ["other bits", "an error"])
 def test_a_device_that_does_not_is_left_to_the_reference(asked_anew, monkeypatch, how):
     def broken(batch, plan, output, out=None):

@@ -7,6 +7,9 @@ out, the reference renders from then on, and the log says why.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -19,6 +22,8 @@ from mixwell.render.reference import run as reference
 from mixwell.render.reference.finish import output_for
 from mixwell.render.triton_gpu.serve import run
 
+_lock = threading.Lock()
+"""One thread looks, the others wait: the mode below belongs to the process."""
 _HW = (13, 17)
 _TURN = (0.9, 0.3, -1.0, -0.3, 0.9, 3.0, 0.0, 0.0, 1.0)
 _SLOTS = (
@@ -38,11 +43,32 @@ def doubt(device: torch.device) -> str:
     """
     if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
         return ""
-    return _fault(str(device))
+    with _lock:
+        return _fault(str(device))
+
+
+@contextmanager
+def _waiting_allowed(device: str) -> Iterator[None]:
+    """Looking at pixels waits for the device, also where `torch.cuda.set_sync_debug_mode` would
+    warn of that or forbid it to the caller."""
+    if not device.startswith("cuda"):
+        yield
+        return
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
 
 
 @cache
 def _fault(device: str) -> str:
+    with _waiting_allowed(device):
+        return _looked_at(device)
+
+
+def _looked_at(device: str) -> str:
     plan = _plan()
     batch = batch_of(_images(device), plan.in_hw)
     output = output_for(batch, None, None, torch.uint8, torch.contiguous_format)
