@@ -142,7 +142,7 @@ OPS: list[Op] = [
     OneOf(MixUp(0.8), FMix(), CutMix(label="lambda")),
     OneOf(FMix(), ResizeMix(), GridMix(2), p=0.8),
     OneOf(MixUp(), CutMix(), per="batch"),
-    Pad((1, 2, 3, 4), fill=0.5),
+    Pad((1, 2, 3, 4), fill=7.5),
     Pad(3),
     PatchMix(),
     PatchMix(3, True, 2.0, share=0.8, p=0.9),

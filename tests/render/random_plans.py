@@ -20,7 +20,7 @@ OPS = tuple(c for c in NATIVE if c != Code.NOTHING)
 
 def fill(rng: Random) -> list[float]:
     """Fills of uint8 images; `Plan`s for floats divide them."""
-    return [rng.choice([0, 255, rng.random() * 255]) for _ in range(4)]
+    return [rng.choice([0, 255, 1 + rng.random() * 254]) for _ in range(4)]
 
 
 def size(rng: Random, most: int = 40) -> Size:

@@ -253,7 +253,7 @@ def test_many_rows_are_erased_as_each_alone(kind, channels):
     param[:, [1, 3]] = np.sort(rng.integers(0, 91, (n, 2)), axis=1)
     param[:, 4] = rng.integers(0, 3, n)
     param[:, 5] = rng.integers(0, 2, n) if kind == "float" else 0
-    key, fill = keys(n), np.full((n, 4), 0.25, np.float32)
+    key, fill = keys(n), np.full((n, 4), 1, np.float32)
     named = {"mean": (0.5,) * channels, "std": (0.25,) * channels}
     found = apply(Code.ERASE, images, param=param, key=key, fill=fill, **named)
     for i in range(n):

@@ -22,7 +22,7 @@ N = 4
 NORMALISED = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.25, 0.3)}
 BRIGHT = slot(Code.BRIGHTNESS, (0.5,))
 GONE = slot(Code.ERASE, (2, 3, 7, 9, EraseValue.PIXEL, EraseUnits.NORMALIZED), key=(1, 2, 3, 4))
-GREY = slot(Code.ERASE, (1, 1, 4, 4, EraseValue.CONSTANT, EraseUnits.INPUT), fill=0.5)
+GREY = slot(Code.ERASE, (1, 1, 4, 4, EraseValue.CONSTANT, EraseUnits.INPUT), fill=1.0)
 
 
 def turn(interp) -> dict:

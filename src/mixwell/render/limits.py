@@ -9,6 +9,7 @@ from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Code, EraseUnits, EraseValue, Mix, MixMode
 from mixwell.render.images import TOP, Batch
 from mixwell.render.reference.finish import Output
+from mixwell.render.reference.rows import in_parts_of_one
 
 PROFILE_CODES = (*tuple(c for c in Code if c.name.startswith(("PIL_", "TV_"))), Code.SOLARIZE_ADD)
 
@@ -87,4 +88,9 @@ def idle_or_wrong(batch: Batch, plan: Plan, output: Output) -> bool:
 
 def _outside(fill: np.ndarray, channels: int, top: float) -> bool:
     some = fill[:, :channels]
+    if top > 1:
+        if (((some >= 1) | (some == 0)) & (some <= top)).all():
+            return False
+        if in_parts_of_one(some).any():
+            return True
     return not bool(((some >= 0) & (some <= top)).all())

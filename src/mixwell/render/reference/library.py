@@ -51,7 +51,7 @@ def warp(
     taken = _with_doubles(images)
     exact = Numbers(numbers.kind, loose=True)
     if code == Code.PIL_WARP:
-        colour = colours(np.trunc(fill), exact, taken)
+        colour = colours(fill, exact, taken).trunc()
         out = pillow.warp(taken, param, out_hw, interp, colour)
     else:
         colour = colours(fill, exact, taken.float())

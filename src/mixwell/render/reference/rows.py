@@ -151,8 +151,8 @@ def colours(fill: np.ndarray, numbers: Numbers, images: Tensor) -> Tensor:
         images: tensor [n, C, H, W].
 
     Raises:
-        RenderError: a fill outside the images' range; more than four channels and a fill that
-            differs between channels.
+        RenderError: a fill outside the images' range, or in parts of 1 where the images count
+            levels; more than four channels and a fill that differs between channels.
     """
     fill = by_channel(fill, images.shape[1])
     _check_fill(fill, numbers.kind)
@@ -174,10 +174,22 @@ def by_channel(fill: np.ndarray, channels: int) -> np.ndarray:
     return np.ascontiguousarray(fill[:, :channels])
 
 
+def in_parts_of_one(fill: np.ndarray) -> np.ndarray:
+    """bool [n]: colours that were meant for float images, no number above 1 and some below it.
+
+    A colour such as (0.4, 90, 130), the mean of dark images, is in levels; below half a level of
+    255 (torchvision's profiles write a given black as 1e-9) both readings are black.
+    """
+    return ((fill > 1 / 510) & (fill < 1)).any(axis=1) & (fill <= 1).all(axis=1)
+
+
 def _check_fill(fill: np.ndarray, kind: Kind) -> None:
     top = TOP[kind]
     bad = fill[~((fill >= 0) & (fill <= top))]
     if not len(bad):
+        parts = fill[in_parts_of_one(fill)]
+        if kind != "float" and len(parts):
+            _refuse_parts(parts[0], kind)
         return
     if kind == "float":
         raise RenderError(
@@ -187,6 +199,18 @@ def _check_fill(fill: np.ndarray, kind: Kind) -> None:
     raise RenderError(
         f"fills of {kind} images must lie in 0 .. {top:g}, got {bad[0]:g}. Give a fill in the "
         "image's own units."
+    )
+
+
+def _refuse_parts(colour: np.ndarray, kind: Kind) -> None:
+    grey = (colour == colour[0]).all()
+    text, levels = (
+        f"{numbers[0]:g}" if grey else f"({', '.join(f'{c:g}' for c in numbers)})"
+        for numbers in (colour, np.rint(colour * TOP[kind]))
+    )
+    raise RenderError(
+        f"fills of {kind} images are levels, 0 .. {TOP[kind]:g}, got {text}, which is black to "
+        f"within a level. Give fill={levels} if parts of 1 were meant, or pass float images."
     )
 
 
