@@ -12,12 +12,12 @@ import pytest
 import torch
 
 import mixwell as mw
+from mixwell.policy.presets import preset
 from mixwell.recipes.classify import ClassifyConfig, classify
 from mixwell.recipes.compare import CompareConfig, compare
 from mixwell.recipes.config import policies_for, subset
 from mixwell.recipes.data import load_dataset
 from mixwell.recipes.finetune import FinetuneConfig, finetune
-from mixwell.recipes.gentle import gentle_policy
 from mixwell.recipes.loop import train
 from mixwell.recipes.models.pretrained import load_start
 from mixwell.recipes.result import weights_digest
@@ -74,7 +74,7 @@ def test_resumed_is_uninterrupted(trained, tmp_path) -> None:
     data = subset(load_dataset("digits"), 0.1)
     start = load_start("digits-net", 10, trained)
     tuning = make_tuning(start, config)
-    policy = gentle_policy((8, 8), flip=False, large=False)
+    policy = preset("finetune", 8, flip=False)
 
     def run(name: str, **options):
         return train(
@@ -114,9 +114,9 @@ def test_resumed_is_uninterrupted(trained, tmp_path) -> None:
 def test_the_policy_is_gentle_and_ends_without_mixing() -> None:
     data = load_dataset("digits")
     policy, _ = policies_for(FinetuneConfig(), data, "finetune")
-    assert policy == gentle_policy((8, 8), flip=False, large=False)
-    large = gentle_policy((64, 48))
-    assert large.out_size == (64, 48) and mw.HorizontalFlip() in large.ops
+    assert policy == preset("finetune", 8, flip=False)
+    large = preset("finetune", (128, 112))
+    assert large.out_size == (128, 112) and mw.HorizontalFlip() in large.ops
     assert 30 < mixed(large, progress=0.5) < 180
     assert mixed(large, progress=0.8) == 0
 

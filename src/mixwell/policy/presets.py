@@ -17,6 +17,7 @@ from mixwell.policy.geometry import HorizontalFlip, RandomCrop, RandomResizedCro
 from mixwell.policy.mix import CutMix, MixUp
 from mixwell.policy.policy import Policy
 from mixwell.policy.published import PUBLISHED
+from mixwell.policy.schedule import Scheduled
 from mixwell.policy.text import from_code, from_toml
 from mixwell.policy.timm_text import is_timm, timm_op
 
@@ -62,6 +63,12 @@ def _mixup_cutmix(base: Base, size: Size) -> Policy:
     return Policy(*base, Sometimes(either, min_batch=2, p=1.0))
 
 
+def _finetune(base: Base, size: Size) -> Policy:
+    crop = base[0] if _sized_already(size) else RandomResizedCrop(size, scale=(0.4, 1.0))
+    mix = Sometimes(MixUp(alpha=0.2), min_batch=2, p=0.3)
+    return Policy(crop, *base[1:], Scheduled(mix, stop=0.75))
+
+
 _BASICS: dict[str, tuple[str, Callable[[Base, Size], Policy]]] = {
     "none": ("the image as it is", _none),
     "standard": ("random crop and horizontal flip", _standard),
@@ -71,6 +78,7 @@ _BASICS: dict[str, tuple[str, Callable[[Base, Size], Policy]]] = {
     "mixup": ("standard, then MixUp with alpha 0.4", _mixup),
     "cutmix": ("standard, then CutMix with alpha 1", _cutmix),
     "mixup+cutmix": ("standard, then MixUp (0.8) or CutMix (1) in equal parts", _mixup_cutmix),
+    "finetune": ("a mild crop, flip, MixUp (0.2) for 3 of 10 images but not at the end", _finetune),
 }
 _NAMES = {"basics": tuple(_BASICS), "published": tuple(PUBLISHED)}
 SIZE = 32

@@ -32,7 +32,6 @@ from mixwell.recipes.classify import Beginning, cpu_threads, write_json
 from mixwell.recipes.config import policies_for, resolved, subset
 from mixwell.recipes.data import TrainTest, load_dataset
 from mixwell.recipes.finetune import beginning, start_for
-from mixwell.recipes.gentle import POLICY
 from mixwell.recipes.grid import Candidate, check_names, crossed, expanded, named, with_baseline
 from mixwell.recipes.loop import make_fabric, train
 from mixwell.recipes.place import clear, place
@@ -216,12 +215,19 @@ def _filled(config: CompareConfig) -> CompareConfig:
     """The settings with defaults; training accuracy is always measured."""
     wanted = _FEW_DIGITS if config.data == "digits" else {"policies": POLICIES}
     if config.weights:
-        wanted = {"policies": (POLICY,)}
+        wanted = {"policies": ("finetune",)}
     missing = {k: v for k, v in wanted.items() if getattr(config, k) in (None, ())}
     config = replace(config, **missing)
     config = replace(config, train_accuracy=True)
     config = resolved_tuning(config) if config.weights else resolved(config)
-    out = place(config.out, "compare", MARKS, resume=config.resume, overwrite=config.overwrite)
+    out = place(
+        config.out,
+        "compare",
+        MARKS,
+        resume=config.resume,
+        overwrite=config.overwrite,
+        quiet=config.quiet,
+    )
     return replace(config, out=out)
 
 

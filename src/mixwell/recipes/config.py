@@ -15,8 +15,6 @@ import mixwell as mw
 from mixwell.policy.presets import parse_policy, preset_names
 from mixwell.recipes.data import ArraySet, DataError, TrainTest
 from mixwell.recipes.fabric import Precision, chosen_precision
-from mixwell.recipes.gentle import POLICY as GENTLE
-from mixwell.recipes.gentle import gentle_policy
 from mixwell.recipes.optim import DEFAULT_DECAY, DEFAULT_LR, DEFAULT_SCHEDULE
 from mixwell.recipes.settings import LearningConfig, OptimizerName, check_ranges, completed
 
@@ -133,7 +131,7 @@ def policies_for(config: TrainConfig, data: TrainTest, text: str) -> tuple[mw.Po
     Args:
         config: gives the image size of folders.
         data: gives the size of images in memory.
-        text: a preset's name, ``"finetune"``, a TOML file's path, or code such as
+        text: a preset's name, a TOML file's path, or code such as
             ``"Policy(CutMix())"``.
 
     Raises:
@@ -142,12 +140,9 @@ def policies_for(config: TrainConfig, data: TrainTest, text: str) -> tuple[mw.Po
     flip = config.data not in _DIRECTED
     if isinstance(data.train, ArraySet):
         height, width = data.train.images.shape[1:3]
-        if text == GENTLE:
-            return gentle_policy((height, width), flip=flip, large=False), mw.Policy()
         return parse_policy(text, size=(height, width), flip=flip), mw.Policy()
     size = (config.image_size, config.image_size)
-    gentle = gentle_policy(size, flip=flip) if text == GENTLE else None
-    policy = gentle or parse_policy(text, size=size, flip=flip)
+    policy = parse_policy(text, size=size, flip=flip)
     takes_any_size = text not in preset_names() or config.image_size > LARGEST_OF_ONE_SIZE
     if not (takes_any_size and isinstance(policy.out_size, tuple)):
         policy = mw.Policy(mw.Resize(size), *policy.ops)

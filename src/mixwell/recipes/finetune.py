@@ -1,7 +1,7 @@
 """Fine-tune a trained network on other classes, and write the run to a folder.
 
 The folder is that of `classify`. What differs is where the network begins (`models.pretrained`),
-which of its layers learn when (`tuning`), and a gentle policy (`gentle`).
+which of its layers learn when (`tuning`), and a gentle policy (the preset `finetune`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import Path
 from mixwell.recipes.classify import Beginning, ClassifyConfig, one_run, run_name
 from mixwell.recipes.config import sensible_model
 from mixwell.recipes.data import TrainTest
-from mixwell.recipes.gentle import POLICY
 from mixwell.recipes.loop import Result
 from mixwell.recipes.models.named import DEFAULT
 from mixwell.recipes.models.pretrained import Start, load_start
@@ -39,7 +38,7 @@ class FinetuneConfig(TuningConfig, ClassifyConfig):
             divided by head_lr: 1e-4 with adamw.
     """
 
-    policy: str = POLICY
+    policy: str = "finetune"
     optimizer: OptimizerName = "adamw"
     weights: str = DEFAULT
 

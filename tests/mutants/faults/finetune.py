@@ -140,9 +140,9 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "gentle: mixing goes on to the end",
-        "recipes/gentle.py",
-        "mw.Scheduled(mix, stop=0.75)",
-        "mw.Scheduled(mix)",
+        "policy/presets.py",
+        "Scheduled(mix, stop=0.75)",
+        "Scheduled(mix)",
         FINETUNE,
     ),
     Fault(
