@@ -42,6 +42,11 @@ def broken_pixels(path: Path) -> None:
     path.write_bytes(data[: len(data) * 3 // 4])
 
 
+def null(path: Path) -> Path:
+    """A name that no file has."""
+    return path.with_name("06.jpg\0")
+
+
 def missing(path: Path) -> None:
     path.unlink()
 
@@ -63,6 +68,17 @@ def test_errors_name_the_file(pairs, fault, policy):
     assert "sample 6 of the data set" in "".join(caught.value.__notes__)
     with pytest.raises(StopIteration):
         next(batches)
+
+
+def test_a_path_that_no_file_can_have(pairs):
+    pairs[6] = (null(pairs[6][0]), 0)
+    batches = iter(loader(pairs))
+    next(batches)
+    with pytest.raises(mw.DataError, match=r"06\.jpg\\x00': a path must .*null byte"):
+        next(batches)
+    batches = loader(pairs, on_error="skip")
+    with pytest.warns(RuntimeWarning, match="sample 6: "):
+        assert [len(x) for x, _ in batches] == [4, 3, 4]
 
 
 def test_partners_are_named_too(pairs):
@@ -237,6 +253,17 @@ def test_options_beside_an_augment(pairs):
     augment = mw.Augment(CROP, num_classes=3)
     with pytest.raises(mw.PolicyError, match=r"options \['num_classes'\] belong to the Augment"):
         loader(pairs, augment)
+
+
+def test_labels_in_arrays_are_numbers_of_any_byte_order():
+    images = np.zeros((4, 16, 16, 3), np.uint8)
+    wanted = torch.tensor([2, 0, 1, 2])
+    for kind in (">i8", ">i4", "<i2", np.uint16):
+        ((_, y),) = loader((images, wanted.numpy().astype(kind)))
+        assert torch.equal(y.argmax(dim=1), wanted), kind
+    for names in (["cat", "dog", "cat", "owl"], [None, 1, 2, 3]):
+        with pytest.raises(mw.DataError, match=r"Labels in an array must be numbers, got .*unique"):
+            list(loader((images, names)))
 
 
 def test_labels_must_be_as_many_as_images():

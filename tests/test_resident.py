@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,8 @@ from torch.utils.data import Subset, TensorDataset
 
 import mixwell as mw
 from mixwell._errors import RenderError
+from mixwell.loading.output import stream_behind
+from mixwell.loading.sources import Arrays
 from mixwell.plan import Plan
 from mixwell.render.images import Picked
 
@@ -56,13 +60,78 @@ def test_picked_rows_are_rendered_like_gathered_ones():
         mw.render(Picked(PLANES, rows[:2]), plan)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(
+@pytest.mark.parametrize("planes", [True, False], ids=["planes", "channels last"])
+def test_images_are_gathered_where_they_lie(planes, monkeypatch):
+    """Rows on a device need their numbers there."""
+    images = torch.empty(20, 3, 8, 8, device="meta")
+    images = images if planes else images.contiguous(memory_format=torch.channels_last)
+    devices = []
+
+    def gather(self, dim, index):
+        devices.append(index.device)
+        return plain(self, dim, index)
+
+    plain = torch.Tensor.index_select
+    monkeypatch.setattr(torch.Tensor, "index_select", gather)
+    assert Arrays(images, None).images_of(np.array([3, 1])).shape == (2, 3, 8, 8)
+    assert devices == [images.device]
+
+
+def test_a_stream_of_its_own_waits_for_the_images(monkeypatch):
+    said = []
+
+    class Stream:
+        def __init__(self, device):
+            said.append(f"made on {device}")
+
+        def wait_stream(self, other):
+            said.append(f"waits for {other}")
+
+    class Images:
+        device = "cuda:1"
+
+        def record_stream(self, stream):
+            said.append("known")
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"the one of {device}")
+    stream_behind(cast(Any, Images()))
+    assert said == ["made on cuda:1", "waits for the one of cuda:1", "known"]
+
+
+GPU = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no GPU: unproven that batches made there are the same"
 )
+
+
+@pytest.mark.gpu
+@GPU
 @pytest.mark.parametrize("resident", [None, False])
 def test_batches_of_a_gpu_are_the_same(resident):
     want = batches(DATA["arrays"])
     got = batches(DATA["arrays"], device="cuda", resident=resident)
     assert all(x.is_cuda and y.is_cuda for x, y in got)
     same(want, got)
+
+
+@pytest.mark.gpu
+@GPU
+@pytest.mark.parametrize("images", [PLANES, PLANES.float() / 255], ids=["bytes", "floats"])
+@pytest.mark.parametrize("resident", [None, False])
+def test_images_that_are_just_being_made_on_a_gpu(images, resident):
+    """The stream that makes them is waited for, and batches stay there without being asked to."""
+    want = batches((images, LABELS), backend="reference")
+    far = torch.zeros_like(images, device="cuda")
+    torch.cuda._sleep(200_000_000)
+    far.copy_(images.pin_memory(), non_blocking=True)
+    got = batches((far, LABELS), resident=resident)
+    assert all(x.is_cuda and y.is_cuda for x, y in got)
+    same(want, got)
+
+
+@pytest.mark.gpu
+@GPU
+def test_batches_of_the_cpu_from_images_on_a_gpu():
+    got = batches((PLANES.cuda(), LABELS), device="cpu")
+    assert all(x.is_cpu for x, _ in got)
+    same(batches(DATA["arrays"]), got)

@@ -107,6 +107,13 @@ class Maker:
     # Arrays
 
     def _from_arrays(self, source: Arrays, keys: Keys) -> Made:
+        stream = self.options.stream
+        if stream is None:
+            return self._of_arrays(source, keys)
+        with torch.cuda.stream(stream):
+            return self._of_arrays(source, keys)._replace(ready=stream.record_event())
+
+    def _of_arrays(self, source: Arrays, keys: Keys) -> Made:
         partners = self.partners(keys)
         rows = np.concatenate([keys.index, partners.T.ravel()])
         numpy = self.options.output == "numpy"
@@ -119,11 +126,7 @@ class Maker:
             partners=partners if partners.shape[1] else None,
             stack=self.stack,
         )
-        if self.options.stream is None:
-            return self._made(self.augment.finish(planned), len(keys))
-        with torch.cuda.stream(self.options.stream):
-            made = self._made(self.augment.finish(planned), len(keys))
-            return made._replace(ready=self.options.stream.record_event())
+        return self._made(self.augment.finish(planned), len(keys))
 
     # Files
 

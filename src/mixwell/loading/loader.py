@@ -19,7 +19,7 @@ from mixwell.decode import CHANNELS, Mode, default_max_pixels
 from mixwell.keyed import EpochSampler, KeyedSampler
 from mixwell.loading.batches import Maker, Options, Skipped
 from mixwell.loading.flow import Flow
-from mixwell.loading.output import Sender
+from mixwell.loading.output import Sender, stream_behind
 from mixwell.loading.sources import Arrays, Samples, Source, source_of
 from mixwell.policy.policy import Policy
 
@@ -66,10 +66,10 @@ class Loader:
         prefetch: batches that may be ready while one is used; besides, each thread may have begun
             one.
         device: where batches go; a CUDA device gets them from page-locked memory, on a stream of
-            its own.
+            its own. None: the GPU on which a data set of arrays lies, else the CPU.
         resident: render arrays where they lie, none copied together first; on a CUDA device the
             whole data set is moved there, once, and threads render batches on a stream of their
-            own. None: where `device` is one and the images are bytes, at most 4 GiB of them.
+            own. None: where `device` is one and the images lie on it, or are bytes, at most 4 GiB.
         rank: of this process; it takes every world_size-th sample of the global order.
         world_size: number of processes.
         sampler: another order, such as `RepeatedAugmentation(...)`; then leave out shuffle,
@@ -123,6 +123,11 @@ class Loader:
         self.device = _device(device, output)
         self.augment = _augment(policy, seed, output, options)
         self.dataset, self._source = dataset, source_of(dataset)
+        if isinstance(self._source, Arrays) and not self._source.images.is_cpu:
+            if device is None and output == "torch":
+                self.device = _gpu(self._source.images)
+            elif self.device is None:
+                self._source = self._source.on(torch.device("cpu"), resident=False)
         if self.augment.fields is not None and not isinstance(self._source, Samples):
             raise _wrong("fields= describe samples; files and arrays are images and labels already")
         if sampler is None:
@@ -135,10 +140,9 @@ class Loader:
         self.sampler = sampler
         limit = default_max_pixels() if max_pixels is _DEFAULT else max_pixels
         pinned = self.device is not None and self.device.type == "cuda"
-        stream = None
         if _stays(resident, self._source, self.device, output):
             self._source = cast(Arrays, self._source).on(self.device)
-            stream = torch.cuda.Stream(self.device) if pinned else None
+        stream = _own_stream(self._source, self.device)
         chosen = Options(decode, mode, limit, on_error, output, pinned, stream)
         self._maker = Maker(self._source, self.augment, chosen)
         self.skipped: list[Skipped] = []
@@ -157,6 +161,8 @@ class Loader:
         self.skipped = skipped = []
         batches = self.sampler.batches(self.batch_size, drop_last=self.drop_last)
         send = Sender(self.device) if self._maker.options.pinned and self.device else None
+        if self._maker.options.stream is not None:  # images may have been written to meanwhile
+            self._maker.options.stream.wait_stream(torch.cuda.current_stream(self.device))
         jobs = map(self._maker.job, batches)
         flow = Flow(jobs, threads=self.num_threads, ahead=self.prefetch + self.num_threads)
         self._flows.add(flow)
@@ -292,12 +298,30 @@ def _device(device: torch.device | str | None, output: str) -> torch.device | No
 def _stays(resident: bool | None, source: Source, device: torch.device | None, output: str) -> bool:
     """Whether images are rendered where they lie."""
     if resident is None:
-        if not isinstance(source, Arrays) or source.images.dtype != torch.uint8:
+        if not isinstance(source, Arrays) or device is None:
             return False
-        return device is not None and source.images.nbytes <= RESIDENT_BYTES
+        small = source.images.dtype == torch.uint8 and source.images.nbytes <= RESIDENT_BYTES
+        return small or _lie_on(source.images, device)
     if resident and (not isinstance(source, Arrays) or output == "numpy"):
         raise _wrong("resident=True needs a data set of arrays and output='torch'")
     return resident
+
+
+def _gpu(images: torch.Tensor) -> torch.device | None:
+    return images.device if images.is_cuda else None
+
+
+def _lie_on(images: torch.Tensor, device: torch.device) -> bool:
+    """Whether images are on a device already; one without a number is any of its type."""
+    same = images.device.type == device.type
+    return same and device.index in (None, images.device.index)
+
+
+def _own_stream(source: Source, device: torch.device | None) -> torch.cuda.Stream | None:
+    """What renders images that lie on the GPU on which batches are made."""
+    if device is None or not isinstance(source, Arrays) or not _lie_on(source.images, device):
+        return None
+    return stream_behind(source.images)
 
 
 def _tell(skipped: list[Skipped], epoch: int) -> None:

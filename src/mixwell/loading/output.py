@@ -85,6 +85,17 @@ def mapped(batch: Any, change: Callable[[Any], Any]) -> Any:
     return batch
 
 
+def stream_behind(images: torch.Tensor) -> torch.cuda.Stream:
+    """A stream of its own for work that reads images on a GPU.
+
+    It begins when the current stream has made them, and the allocator knows that it reads them.
+    """
+    stream = torch.cuda.Stream(images.device)
+    stream.wait_stream(torch.cuda.current_stream(images.device))
+    images.record_stream(stream)
+    return stream
+
+
 class Sender:
     """Copies batches to a CUDA device on a stream of its own.
 

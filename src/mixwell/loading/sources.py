@@ -61,8 +61,7 @@ class Files:
         path = self.paths[index]
         file = File(index, str(path))
         try:
-            with FileIO(path) as stream:
-                file.data = stream.readall()
+            file.data = _contents(path)
             file.header = read_header(file.data, file.name, max_pixels=max_pixels)
         except OSError as error:
             reason = error.strerror or type(error).__name__
@@ -102,20 +101,21 @@ class Arrays:
         """Number of samples."""
         return len(self.images) if self.rows is None else len(self.rows)
 
-    def on(self, device: torch.device | None) -> Arrays:
+    def on(self, device: torch.device | None, *, resident: bool = True) -> Arrays:
         """The same samples, all their images on a device, to be rendered from there."""
         images = self.images if device is None else self.images.to(device)
-        return replace(self, images=images, resident=True)
+        return replace(self, images=images, resident=resident)
 
     def images_of(self, rows: np.ndarray) -> torch.Tensor | Picked:
-        """Some images, [n, C, H, W]."""
+        """Some images, [n, C, H, W], where all of them lie."""
         at = rows if self.rows is None else self.rows[rows]
         if self.resident:
             return Picked(self.images, at)
+        which = torch.from_numpy(at).to(self.images.device)
         if self.images.is_contiguous():
-            return self.images.index_select(0, torch.from_numpy(at))
+            return self.images.index_select(0, which)
         last = self.images.movedim(1, -1)  # as it lies in memory, so that rows are copied whole
-        return last.index_select(0, torch.from_numpy(at)).movedim(-1, 1)
+        return last.index_select(0, which).movedim(-1, 1)
 
     def labels_of(self, rows: np.ndarray, *, numpy: bool, apart: bool = False) -> Any:
         """Labels of some samples, as a tensor or an array; `apart`: dicts as a list; None if there
@@ -207,6 +207,18 @@ def _is_plain_memory(dataset: Any) -> bool:
     return usual and _untouched(dataset)
 
 
+def _contents(path: Any) -> bytes:
+    """All bytes of a file."""
+    try:
+        with FileIO(path) as stream:
+            return stream.readall()
+    except ValueError as error:  # such as a NUL byte, which no file's name holds
+        raise DataError(
+            f"{str(path)!r}: a path must be one that the system can open, got: {error}. Correct "
+            "it in the data set."
+        ) from None
+
+
 def _files(samples: Sequence[Any]) -> Files:
     """Files from pairs (path, label)."""
     labels: Any = [label for _, label in samples]
@@ -234,9 +246,20 @@ def _arrays(images: Any, labels: Any) -> Arrays:
     return Arrays(images, labels)
 
 
+def _tensor(labels: np.ndarray) -> torch.Tensor:
+    labels = labels.astype(labels.dtype.newbyteorder("="), copy=False)  # torch has one byte order
+    try:
+        return torch.from_numpy(labels)
+    except TypeError:
+        raise DataError(
+            f"Labels in an array must be numbers, got {labels.dtype}. Number the classes: "
+            "names, labels = np.unique(labels, return_inverse=True)."
+        ) from None
+
+
 def _labels(labels: Any, rows: np.ndarray, numpy: bool, apart: bool) -> Any:
     if isinstance(labels, np.ndarray):
         found = labels[rows]
-        return found if numpy else torch.from_numpy(found)
+        return found if numpy else _tensor(found)
     some = [labels[row] for row in rows.tolist()]
     return some if apart else as_labels(some, numpy=numpy)

@@ -199,6 +199,8 @@ def tensor_of(labels: Any) -> Tensor:
     try:
         if isinstance(labels, list | tuple) and labels and isinstance(labels[0], Tensor):
             return torch.stack(list(labels))
+        if isinstance(labels, np.ndarray):  # torch has one byte order
+            labels = labels.astype(labels.dtype.newbyteorder("="), copy=False)
         return torch.as_tensor(labels)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TargetError(f"labels must be class numbers, got something else: {error}.") from None

@@ -186,4 +186,32 @@ FAULTS: tuple[Fault, ...] = (
         "ahead=self.prefetch + self.num_threads + 1)",
         LIFE,
     ),
+    Fault(
+        "loader: rows on a device are named on the CPU",
+        "loading/sources.py",
+        "torch.from_numpy(at).to(self.images.device)",
+        "torch.from_numpy(at)",
+        ("tests/test_resident.py",),
+    ),
+    Fault(
+        "loader: nobody waits for images that are being made",
+        "loading/output.py",
+        "    stream.wait_stream(torch.cuda.current_stream(images.device))\n",
+        "",
+        ("tests/test_resident.py",),
+    ),
+    Fault(
+        "loader: a path with a NUL byte names no file",
+        "loading/sources.py",
+        "except ValueError as error:  # such",
+        "except ZeroDivisionError as error:  # such",
+        ERRORS,
+    ),
+    Fault(
+        "loader: labels keep their byte order",
+        "loading/sources.py",
+        'labels.astype(labels.dtype.newbyteorder("="), copy=False)',
+        "labels",
+        ERRORS,
+    ),
 )

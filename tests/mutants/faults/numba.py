@@ -45,7 +45,7 @@ FAULTS: tuple[Fault, ...] = (
         "a larger call shuts the pool of others",
         "pool.py",
         "            _pool = ThreadPoolExecutor(",
-        "            _ = _pool and _pool.shutdown(wait=False)\n            _pool = ThreadPoolExecutor(",
+        "            _ = _pool and _pool.shutdown(False)\n            _pool = ThreadPoolExecutor(",
         _HOUSE,
     ),
     _fault("helpers stay with the caller", "processors.py", " - {_here()}", "", _HOUSE),
