@@ -98,6 +98,12 @@ def test_a_sheet_without_photographs_takes_scikit_learn_s(
     assert ran.code == 1 and "Name two or more image files" in ran.err
 
 
+def test_a_sheet_needs_its_folder(run: Run, tmp_path: Path) -> None:
+    ran = run("policies", "sheet", tmp_path / "nope")
+    assert ran.code == 1 and "needs an existing folder, got none at" in ran.err
+    assert "Make it first" in ran.err
+
+
 def test_one_photograph_is_too_few(run: Run, photos: list[Path], tmp_path: Path) -> None:
     ran = run("policies", "sheet", tmp_path, photos[0])
     assert ran.code == 1 and "need at least two photographs, got 1" in ran.err

@@ -101,6 +101,8 @@ def sheet(
     """
     from mixwell.viz.ops import write_page
 
+    if not folder.is_dir():
+        raise DataError(f"A page needs an existing folder, got none at {folder}. Make it first.")
     page, *pictures = write_page(folder, _photographs(images), credit=credit)
     console.standard().print(f"wrote {page} and {len(pictures)} pictures", markup=False)
 

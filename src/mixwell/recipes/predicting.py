@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def readable(files: Sequence[Path], skipped: dict[str, str]) -> Iterator[tuple[P
     """
     for path in files:
         try:
-            pixels = decode_rgb(path)
+            with warnings.catch_warnings():  # such a block counts as none
+                warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)
+                pixels = decode_rgb(path)
         except DataError as error:
             skipped[str(path)] = str(error)
             continue

@@ -138,4 +138,11 @@ FAULTS: tuple[Fault, ...] = (
         "if label_column is None and len(others) != 1:",
         SUBMISSION,
     ),
+    Fault(
+        "kaggle: one column is taken for ids and labels",
+        HOME + "tables.py",
+        "if label_at == id_at:",
+        "if label_at == id_at and id_column is not None:",
+        SUBMISSION,
+    ),
 )

@@ -302,4 +302,11 @@ FAULTS: tuple[Fault, ...] = (
         "as_loaded=False",
         FCN,
     ),
+    Fault(
+        "segmentation: of two masks of an image one is taken",
+        RECIPE + "data/folder.py",
+        "if other is not path:",
+        "if other == path and other is not path:",
+        DATA,
+    ),
 )

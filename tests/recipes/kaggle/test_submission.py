@@ -147,6 +147,14 @@ def test_columns_by_name(tmp_path: Path) -> None:
         read_labels(tmp_path / "absent.csv")
 
 
+@pytest.mark.parametrize("ids", [None, "breed"])
+def test_labels_in_the_column_of_ids_ask_for_another(tmp_path: Path, ids: str | None) -> None:
+    path = table(tmp_path / "l.csv", [("breed", "file"), ("pug", "x.png"), ("pug", "y.png")])
+    with pytest.raises(DataError, match=r"got 'breed' for both .*\(--id-column\), one of file"):
+        read_labels(path, ids, "breed")
+    assert read_labels(path, "file", "breed").of == {"x.png": "pug", "y.png": "pug"}
+
+
 @pytest.mark.parametrize("label", [None, "id", "breed"])
 def test_a_table_of_ids_alone_has_no_labels(tmp_path: Path, label: str | None) -> None:
     path = table(tmp_path / "l.csv", [("id",), (1,)])

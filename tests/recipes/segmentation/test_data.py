@@ -58,6 +58,13 @@ def test_files_without_a_partner_are_named(tmp_path: Path) -> None:
     assert len(data.train) == 1 and data.val.skipped == {}
 
 
+def test_two_masks_of_one_image_are_refused(tmp_path: Path) -> None:
+    pairs(tmp_path / "images", tmp_path / "masks", 6)
+    save(tmp_path / "masks/003.bmp", class_map(3))
+    with pytest.raises(DataError, match=r"one mask, got 003\.bmp and 003\.png in .*masks"):
+        load_folder(tmp_path)
+
+
 def test_classes_that_do_not_count_wherever_they_stand(tmp_path: Path) -> None:
     for part in ("train", "val"):
         pairs(tmp_path / part / "images", tmp_path / part / "masks", 1)

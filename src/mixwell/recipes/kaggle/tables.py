@@ -72,6 +72,12 @@ def read_labels(
             "Name the one with the labels: label_column (--label-column)."
         )
     label_at = _column(path, columns, label_column, "label_column (--label-column)", others[0])
+    if label_at == id_at:
+        raise DataError(
+            f"Labels need one column of ids and another of labels, got {columns[id_at]!r} for both "
+            f"in {path}; ids stand in the first column unless another is named. Name it: id_column "
+            f"(--id-column), one of {_listed([columns[i] for i in others])}."
+        )
     of: dict[str, str] = {}
     for line, row in rows:
         key, label = row[id_at], row[label_at]

@@ -108,7 +108,14 @@ Found = tuple[list[Pair], dict[str, list[str]]]
 
 def _pairs(images: Path, masks: Path) -> Found:
     """Images with their masks in order of name, and files without a partner."""
-    known = {path.stem: path for path in image_files(masks)}
+    known: dict[str, Path] = {}
+    for path in image_files(masks):
+        other = known.setdefault(path.stem, path)
+        if other is not path:
+            raise DataError(
+                f"Every image has one mask, got {other.name} and {path.name} in {masks}. Remove "
+                "one of them."
+            )
     pairs, lonely, used = [], [], set()
     for path in image_files(images):
         stem = next((path.stem + end for end in ENDINGS if path.stem + end in known), None)
