@@ -93,7 +93,14 @@ def one_run(config: ClassifyConfig, name: str, begin: Callable[[TrainTest], Begi
     Raises:
         DataError, PolicyError, ImportError: as `classify`.
     """
-    out = place(config.out, name, MARKS, resume=config.resume, overwrite=config.overwrite)
+    out = place(
+        config.out,
+        name,
+        MARKS,
+        resume=config.resume,
+        overwrite=config.overwrite,
+        quiet=config.quiet,
+    )
     config = replace(config, out=out)
     with waiting(f"loading {config.data}", quiet=config.quiet):
         data = load_dataset(config.data, config.data_dir, config.download)

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from mixwell.recipes.data import DataError
+from mixwell.recipes.progress import first_process
 
 ROOT = Path("runs")
 """Where runs without a folder of their own go, in the working directory."""
 
 
 def place(
-    out: Path | None, name: str, marks: Sequence[str], *, resume: bool, overwrite: bool
+    out: Path | None,
+    name: str,
+    marks: Sequence[str],
+    *,
+    resume: bool,
+    overwrite: bool,
+    quiet: bool = False,
 ) -> Path:
-    """The folder of a run.
+    """The folder of a run; where there is nothing to resume, that is said, and the run begins.
 
     Args:
         out: the folder asked for, or None.
@@ -24,6 +34,7 @@ def place(
         marks: patterns of the files that a folder with something finished in it holds.
         resume: continue what is in the folder.
         overwrite: write over what is in the folder.
+        quiet: say nothing.
 
     Raises:
         DataError: both `resume` and `overwrite`, or the folder asked for holds something finished
@@ -31,6 +42,17 @@ def place(
     """
     if resume and overwrite:
         raise DataError("A run is resumed or overwritten, got both. Leave out one of them.")
+    folder = _chosen(out, name, marks, resume=resume, overwrite=overwrite)
+    if resume and not quiet and first_process() and not taken(folder, marks):
+        console = Console(file=sys.stderr, highlight=False)
+        text = f"--resume: {folder} holds no finished work, so a new run begins there"
+        console.print(text, markup=False, soft_wrap=True)
+    return folder
+
+
+def _chosen(
+    out: Path | None, name: str, marks: Sequence[str], *, resume: bool, overwrite: bool
+) -> Path:
     if out is not None:
         if not (resume or overwrite) and taken(out, marks):
             raise DataError(

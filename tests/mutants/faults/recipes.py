@@ -57,4 +57,18 @@ FAULTS: tuple[Fault, ...] = (
         "each = value[:1] if isinstance(value, tuple) else (value,)",
         SETTINGS,
     ),
+    Fault(
+        "place: nothing to resume is not said",
+        "recipes/place.py",
+        "first_process() and not taken(folder, marks):",
+        "first_process() and taken(folder, marks):",
+        ("tests/recipes/test_place.py",),
+    ),
+    Fault(
+        "predict: damaged EXIF blocks are warned of",
+        "recipes/predicting.py",
+        'warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)',
+        'warnings.filterwarnings("always", "Corrupt EXIF data", UserWarning)',
+        ("tests/recipes/test_predicting.py",),
+    ),
 )

@@ -56,7 +56,14 @@ def search(competition: Competition, config: SearchConfig) -> Searched:
         ImportError: the extra `train` is not installed.
     """
     config = filled(competition, config)
-    out = place(config.out, "kaggle", MARKS, resume=config.resume, overwrite=config.overwrite)
+    out = place(
+        config.out,
+        "kaggle",
+        MARKS,
+        resume=config.resume,
+        overwrite=config.overwrite,
+        quiet=config.quiet,
+    )
     config = replace(config, out=out)
     _check_index(competition, config, out)
     fabric = make_fabric(config)

@@ -61,7 +61,14 @@ def segment(config: SegmentConfig) -> SegmentResult:
         ImportError: the extra `train` is not installed.
     """
     config = resolved(config)
-    out = place(config.out, _name(config), MARKS, resume=config.resume, overwrite=config.overwrite)
+    out = place(
+        config.out,
+        _name(config),
+        MARKS,
+        resume=config.resume,
+        overwrite=config.overwrite,
+        quiet=config.quiet,
+    )
     config = replace(config, out=out)
     crop = config.crop or EMBEDDED_HW
     with waiting(f"loading {config.data}", quiet=config.quiet):
