@@ -283,3 +283,22 @@ def test_mean_and_std_are_checked():
         draw_boxes(np.zeros((4, 4, 3), np.float32), {}, mean=(0, 0, 0))
     with pytest.raises(RenderError, match="Only float images are normalised, got uint8"):
         draw_boxes(GREY, {}, mean=(0, 0, 0), std=(1, 1, 1))
+
+
+def test_names_do_not_cover_one_another(monkeypatch):
+    """The second stands below its box, the third would cover one of them."""
+    target = {"boxes": [BOX, BOX, [12, 52, 90, 148]], "labels": [1, 2, 3]}
+    assert words_of(monkeypatch, target) == ["1", "2"]
+    target["boxes"][2] = [150, 50, 190, 150]
+    assert words_of(monkeypatch, target) == ["1", "2", "3"]
+
+
+def test_a_sheet_says_what_its_colours_mean(monkeypatch):
+    texts = []
+    monkeypatch.setattr(style, "write", lambda page, x, y, text, *rest, **more: texts.append(text))
+    samples = [(GREY, {"boxes": [[0, 30, 9, 39]], "labels": [k]}) for k in (3, 1)] + [(GREY, {})]
+    box_sheet(samples, ["cat", "dog", "owl"], side=60)
+    assert texts == ["owl", "cat", "cat", "owl"]
+    texts.clear()
+    box_sheet(samples, ["cat", "dog", "owl"], side=60, color_by="source")
+    assert texts == ["owl", "cat"]

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from mixwell._errors import RenderError, TargetError
 from mixwell.viz import style
-from mixwell.viz.layout import as_pil, enlarged, grid
+from mixwell.viz.layout import as_pil, enlarged, grid, with_legend
 
 MASK_OPACITY = 0.45
 """Share of the colour where a mask is drawn."""
@@ -49,7 +49,8 @@ def draw_boxes(
     """An image with what is known of it drawn on top.
 
     A name says the class, the score ("0.91"), the weight where it is not 1 ("w0.63"), the source
-    where there are several ("#2"), and "crowd" or "difficult", whose boxes are dashed. Of
+    where there are several ("#2"), and "crowd" or "difficult", whose boxes are dashed; one that
+    would cover the name of an object before it stands below its box or is left out. Of
     keypoints, visible ones are filled, hidden ones are rings, unlabelled ones are not drawn.
 
     Args:
@@ -92,8 +93,9 @@ def draw_boxes(
         for i, box in enumerate(known["boxes"]):
             dashed = _is(known, "iscrowd", i) or _is(known, "difficult", i)
             _outline(sketch, box, colors[i], width, dashed=dashed)
+        taken: list[_Spot] = []
         for i, box in enumerate(known["boxes"]):
-            _label(sketch, box, words[i], colors[i])
+            _label(sketch, box, words[i], colors[i], taken)
     for points, color in zip(known.get("keypoints", ()), colors, strict=False):
         _draw_points(sketch, points, color, skeleton)
     return sketch.picture
@@ -108,11 +110,12 @@ def box_sheet(
     captions: Sequence[str] | None = None,
     **options: Any,
 ) -> Image.Image:
-    """A contact sheet of images with their boxes.
+    """A contact sheet of images with their boxes, and what the colours mean.
 
     Args:
         samples: pairs of image and target, as detection sets return them.
-        classes: names without the background.
+        classes: names without the background; those that are shown stand in the legend, unless
+            colours say the source or `names` is False.
         columns: images in a row; as near to a square as possible when None is given.
         side: px of the box that each image is fitted to.
         captions: one line for each image.
@@ -126,7 +129,15 @@ def box_sheet(
         TargetError: see `draw_boxes`.
     """
     pictures = [draw_boxes(x, target, classes, side=side, **options) for x, target in samples]
-    return grid(pictures, columns=columns, captions=captions)
+    sheet = grid(pictures, columns=columns, captions=captions)
+    if (
+        classes is None
+        or options.get("color_by", "class") != "class"
+        or not options.get("names", 1)
+    ):
+        return sheet
+    shown = {int(label) for _, t in samples for label in _array(t.get("labels", ())).reshape(-1)}
+    return with_legend(sheet, [(k - 1, classes[k - 1]) for k in sorted(shown)]) if shown else sheet
 
 
 # ------------------------------------------------------------------ what is given
@@ -280,19 +291,37 @@ def _outline(
         draw.rectangle((x1 - width + 1, y, x1, end), fill=color)
 
 
-def _label(sketch: _Sketch, box: np.ndarray, text: str, color: style.Color) -> None:
-    """The name on a ground of the box's colour: above the box, or inside where there is no room."""
+_Spot = tuple[int, int, int, int]
+
+
+def _label(
+    sketch: _Sketch, box: np.ndarray, text: str, color: style.Color, taken: list[_Spot]
+) -> None:
+    """The name on a ground of the box's colour: above the box, or inside where there is no room;
+    below where that would cover one of those that `taken` holds; none where that would too."""
     text = style.fitted(text, style.SMALL, sketch.picture.width - 6) if text else ""
     if not text:
         return
-    x0, y0, _, _ = _pixels(sketch, box)
+    x0, y0, _, y1 = _pixels(sketch, box)
     wide, high = style.text_width(text, style.SMALL) + 6, style.line_height(style.SMALL)
     x = min(max(x0, 0), sketch.picture.width - wide)
-    y = y0 - high if y0 >= high else max(y0, 0)
+    tops = [y0 - high if y0 >= high else max(y0, 0)]
+    tops += [y1 + 1] if y1 + 1 + high <= sketch.picture.height else []
+    spots = ((x, top, x + wide, top + high) for top in tops)
+    spot = next((s for s in spots if not any(_overlap(s, other) for other in taken)), None)
+    if spot is None:
+        return
+    taken.append(spot)
+    y = spot[1]
     ImageDraw.Draw(sketch.picture).rectangle((x, y, x + wide - 1, y + high - 1), fill=color)
     light = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 150
     ink = style.INK if light else style.PAPER
     style.write(sketch.picture, x + 3, y + 1, text, style.SMALL, ink)
+
+
+def _overlap(one: _Spot, other: _Spot) -> bool:
+    across = one[0] < other[2] and other[0] < one[2]
+    return across and one[1] < other[3] and other[1] < one[3]
 
 
 def _draw_masks(sketch: _Sketch, masks: np.ndarray, colors: Sequence[style.Color]) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mixwell._errors import RenderError
 from mixwell.viz import style
+
+_SWATCH = 11
+"""Side of a legend's square, px."""
 
 
 def grid(
@@ -132,4 +135,33 @@ def joined(pictures: Sequence[Image.Image], gap: int = 0) -> Image.Image:
     for picture in pictures:
         page.paste(picture, (0, y))
         y += picture.height + gap
+    return page
+
+
+def with_legend(sheet: Image.Image, entries: Sequence[tuple[int, str]]) -> Image.Image:
+    """The sheet with a swatch and a name for each class below.
+
+    Args:
+        sheet: an RGB image.
+        entries: number and name of each class.
+    """
+    lines: list[list[tuple[int, str]]] = [[]]
+    used = style.MARGIN
+    for number, name in entries:
+        width = _SWATCH + 5 + style.text_width(name, style.SMALL) + style.GAP
+        if lines[-1] and used + width > sheet.width - style.MARGIN:
+            lines.append([])
+            used = style.MARGIN
+        lines[-1].append((number, name))
+        used += width
+    step = style.line_height(style.SMALL) + 5
+    page = Image.new("RGB", (sheet.width, sheet.height + step * len(lines) + 8), style.PAPER)
+    page.paste(sheet, (0, 0))
+    brush = ImageDraw.Draw(page)
+    for i, line in enumerate(lines):
+        x, y = style.GAP, sheet.height + step * i
+        for number, name in line:
+            brush.rectangle((x, y + 2, x + _SWATCH, y + 2 + _SWATCH), style.class_color(number))
+            style.write(page, x + _SWATCH + 5, y, name, style.SMALL)
+            x += _SWATCH + 5 + style.text_width(name, style.SMALL) + style.GAP
     return page

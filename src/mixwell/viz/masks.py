@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from mixwell._errors import RenderError, TargetError
 from mixwell.viz import style
-from mixwell.viz.layout import as_pil, enlarged, grid
+from mixwell.viz.layout import as_pil, enlarged, grid, with_legend
 
 IGNORE = 255
 """The class of pixels that do not count; drawn as paper."""
 NEAREST = Image.Resampling.NEAREST
-_SWATCH = 11
 _CAPTIONS = ("image", "truth", "prediction")
 
 
@@ -57,7 +56,7 @@ def mask_sheet(
             pictures.append(_colored(array, ignore_index).resize(size, NEAREST))
     names = [captions[i] if i < len(captions) else "" for i in range(len(rows[0]))]
     sheet = grid(pictures, columns=len(rows[0]), captions=names * len(rows))
-    return _with_legend(sheet, [(k, classes[k]) for k in sorted(shown - {ignore_index})])
+    return with_legend(sheet, [(k, classes[k]) for k in sorted(shown - {ignore_index})])
 
 
 def _checked(one: object, size: tuple[int, int], classes: int, ignore_index: int) -> np.ndarray:
@@ -84,27 +83,3 @@ def _colored(array: np.ndarray, ignore_index: int) -> Image.Image:
     pixels = table[np.where(array == ignore_index, 0, array)].astype(np.uint8)
     pixels[array == ignore_index] = style.PAPER
     return Image.fromarray(pixels)
-
-
-def _with_legend(sheet: Image.Image, entries: Sequence[tuple[int, str]]) -> Image.Image:
-    """The sheet with a swatch and a name for each class below."""
-    lines: list[list[tuple[int, str]]] = [[]]
-    used = style.MARGIN
-    for number, name in entries:
-        width = _SWATCH + 5 + style.text_width(name, style.SMALL) + style.GAP
-        if lines[-1] and used + width > sheet.width - style.MARGIN:
-            lines.append([])
-            used = style.MARGIN
-        lines[-1].append((number, name))
-        used += width
-    step = style.line_height(style.SMALL) + 5
-    page = Image.new("RGB", (sheet.width, sheet.height + step * len(lines) + 8), style.PAPER)
-    page.paste(sheet, (0, 0))
-    brush = ImageDraw.Draw(page)
-    for i, line in enumerate(lines):
-        x, y = style.GAP, sheet.height + step * i
-        for number, name in line:
-            brush.rectangle((x, y + 2, x + _SWATCH, y + 2 + _SWATCH), style.class_color(number))
-            style.write(page, x + _SWATCH + 5, y, name, style.SMALL)
-            x += _SWATCH + 5 + style.text_width(name, style.SMALL) + style.GAP
-    return page

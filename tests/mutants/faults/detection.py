@@ -185,4 +185,18 @@ FAULTS: tuple[Fault, ...] = (
         "objects += len(ignored)",
         EVALUATE,
     ),
+    Fault(
+        "sheet of a detector: the truth is not shown where nothing is found",
+        HOME + "detect.py",
+        'captions += ["truth", caption(own, least)]',
+        'captions += ["truth", caption(own, 0.0)]',
+        ("tests/recipes/detection/test_detect.py",),
+    ),
+    Fault(
+        "boxes: names cover one another",
+        "viz/boxes.py",
+        "return across and one[1] < other[3] and other[1] < one[3]",
+        "return across and one[1] < other[3] < one[1]",
+        ("tests/viz/test_boxes.py",),
+    ),
 )

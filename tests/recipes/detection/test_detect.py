@@ -242,6 +242,26 @@ def test_resuming_a_finished_run_changes_nothing(run, tmp_path):
     assert again.measured == result.measured
 
 
+def test_a_sheet_shows_the_truth_and_says_where_nothing_is_found(
+    run, tmp_path, monkeypatch, capsys
+):
+    shown = []
+    sheet = "mixwell.recipes.detection.detect.box_sheet"
+    monkeypatch.setattr(
+        sheet, lambda samples, *_, **more: shown.append((samples, more)) or Image.new("L", (1, 1))
+    )
+    out = shutil.copytree(run[0], tmp_path / "copy")
+    settings = replace(CONFIG, out=out, resume=True, quiet=False)
+    detect(replace(settings, score_threshold=1.0))
+    (truth, found), more = shown[0][0][:2], shown[0][1]
+    assert len(truth[1]["boxes"]) and not len(found[1]["boxes"])
+    assert more["captions"][0] == "truth"
+    assert more["captions"][1].startswith("nothing at 1 or more; best 0.")
+    assert "no box on a validation image reaches the score of 1 (" in capsys.readouterr().err
+    detect(replace(settings, score_threshold=0.0))
+    assert "found" in shown[1][1]["captions"] and "reaches" not in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------ predicting
 
 

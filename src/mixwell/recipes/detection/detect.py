@@ -6,7 +6,7 @@
     runs/NAME/history.csv        one row for each epoch
     runs/NAME/result.json        the figures of `DetectResult`, average precision by class
     runs/NAME/predictions.json   what it finds on the validation images, as COCO results
-    runs/NAME/sheet.png          some validation images with what it finds
+    runs/NAME/sheet.png          some validation images, their truth beside what it finds
     runs/NAME/checkpoint.pt      after each epoch; `resume=True` continues from it
 
 A folder that holds a run is not written over unasked.
@@ -44,6 +44,7 @@ MARKS = ("checkpoint.pt", "result.json", "history.csv")
 """Files of a run with a finished epoch."""
 SHEET = 12
 """Validation images on the sheet."""
+_TRUTH = ("boxes", "labels", "masks", "iscrowd", "difficult")
 _OUTLINED = ("terms", "dropped_by_reason", "measured")
 """Entries of the history that are no single number; `result.json` has their like."""
 
@@ -60,7 +61,14 @@ def detect(config: DetectConfig) -> DetectResult:
         ImportError: a package is missing; `pip install 'mixwell[train]'`.
     """
     config = resolved(config)
-    out = place(config.out, _name(config), MARKS, resume=config.resume, overwrite=config.overwrite)
+    out = place(
+        config.out,
+        _name(config),
+        MARKS,
+        resume=config.resume,
+        overwrite=config.overwrite,
+        quiet=config.quiet,
+    )
     config = replace(config, out=out)
     with waiting(f"loading {config.data}", quiet=config.quiet):
         data = load_data(config)
@@ -75,6 +83,7 @@ def detect(config: DetectConfig) -> DetectResult:
         write_json(out / "config.json", as_json(config) | about | {"policy_code": repr(policy)})
         shown.start(done, steps)
 
+    unsure: list[str] = []
     with cpu_threads(config.threads), shown.live():
         result = train(
             config,
@@ -90,8 +99,8 @@ def detect(config: DetectConfig) -> DetectResult:
         if result.epochs:
             _write_figures(out, result)
         if result.epochs and not result.interrupted:
-            _write_found(config, out, data, result, fabric.device)
-    for note in result.notes:
+            unsure = _write_found(config, out, data, result, fabric.device)
+    for note in (*result.notes, *unsure):
         shown.say(note)
     if result.interrupted:
         shown.say(f"stopped after {result.epochs} epochs; --resume continues from {out}")
@@ -156,19 +165,46 @@ def _write_figures(out: Path, result: DetectResult) -> None:
 
 def _write_found(
     config: DetectConfig, out: Path, data: TrainVal, result: DetectResult, device: Any
-) -> None:
-    """What is found on the validation images, as COCO results and as a sheet."""
+) -> list[str]:
+    """What is found on the validation images, as COCO results and as a sheet.
+
+    Returns:
+        A line where no box reaches the score that the sheet asks for.
+    """
     found = result.found
     if found is None:
         each, targets = search_val(config, result.model, data, device)
         found = {target["image_id"]: own for target, own in zip(targets, each, strict=True)}
     write_results(out / "predictions.json", found, data.val)
-    count = min(SHEET, len(data.val))
-    samples = []
-    for index in range(count):
+    least = config.score_threshold
+    samples: list[tuple[Any, dict[str, Any]]] = []
+    captions = []
+    for index in range(min(SHEET, len(data.val))):
         image, target = data.val[index]
-        samples.append((image, certain(found[target["image_id"]], config.score_threshold)))
-    box_sheet(samples, data.classes).save(out / "sheet.png")
+        own = found[target["image_id"]]
+        samples += [(image, {k: target[k] for k in _TRUTH if k in target})]
+        samples += [(image, certain(own, least))]
+        captions += ["truth", caption(own, least)]
+    sheet = box_sheet(samples, data.classes, columns=4, captions=captions)
+    sheet.save(out / "sheet.png")
+    best = max((best_score(own) for own in found.values()), default=0.0)
+    if best >= least:
+        return []
+    return [
+        f"no box on a validation image reaches the score of {least:g} (the best has {best:.2f}); "
+        "sheet.png shows the truth alone. Train longer, or lower --score-threshold"
+    ]
+
+
+def caption(found: Found, least: float) -> str:
+    """What stands below an image with what was found on it."""
+    best = best_score(found)
+    return "found" if best >= least else f"nothing at {least:g} or more; best {best:.2f}"
+
+
+def best_score(found: Found) -> float:
+    """The highest score on an image, 0 where there is no box."""
+    return float(found["scores"].max()) if len(found["scores"]) else 0.0
 
 
 def certain(found: Found, least: float) -> Found:
