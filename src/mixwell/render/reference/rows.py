@@ -180,7 +180,7 @@ def in_parts_of_one(fill: np.ndarray) -> np.ndarray:
     A colour such as (0.4, 90, 130), the mean of dark images, is in levels; below half a level of
     255 (torchvision's profiles write a given black as 1e-9) both readings are black.
     """
-    return ((fill > 1 / 510) & (fill < 1)).any(axis=1) & (fill <= 1).all(axis=1)
+    return np.logical_and(((fill > 1 / 510) & (fill < 1)).any(axis=1), (fill <= 1).all(axis=1))
 
 
 def _check_fill(fill: np.ndarray, kind: Kind) -> None:
