@@ -23,12 +23,34 @@ from torchvision.ops.feature_pyramid_network import (
 from mixwell import DataError
 from mixwell.recipes.detection.weights import NONE, Loaded, load_matching, weights_of
 from mixwell.recipes.models import build_model
+from mixwell.recipes.models.pretrained import converts_input
 
 PYRAMID = 256
 """Channels of a feature pyramid, as in torchvision."""
 _PROBE = 128
 """Side of the image that shows where maps shrink, px."""
 _TIMM = "timm:"
+
+
+class Converted(nn.Module):
+    """Images normalised by ImageNet's mean and std as (x - 0.5) / 0.5, or as they are.
+
+    torchvision's weights of GoogLeNet and Inception v3 read these. A checkpoint holds which it is.
+
+    Args:
+        on: whether anything is converted.
+    """
+
+    def __init__(self, on: bool) -> None:
+        super().__init__()
+        mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
+        scale, shift = (std / 0.5, (mean - 0.5) / 0.5) if on else (std / std, mean * 0)
+        self.register_buffer("scale", scale[:, None, None])
+        self.register_buffer("shift", shift[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [N, 3, H, W]."""
+        return x * self.scale + self.shift
 
 
 class Stages(nn.Module):
@@ -40,6 +62,7 @@ class Stages(nn.Module):
         channels: likewise.
         least: the smallest stride that is handed out.
         trainable_layers: how many stages learn, the last ones; None is all.
+        first: what happens to images before the stages.
     """
 
     def __init__(
@@ -49,8 +72,10 @@ class Stages(nn.Module):
         channels: list[int],
         least: int,
         trainable_layers: int | None = None,
+        first: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.first = first
         self.stages = nn.ModuleList(stages)
         self.given = [k for k, stride in enumerate(strides) if stride >= least]
         self.channels = [channels[k] for k in self.given]
@@ -62,6 +87,7 @@ class Stages(nn.Module):
     def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
         """The maps, by number, the largest first."""
         maps = []
+        x = x if self.first is None else self.first(x)
         for k, stage in enumerate(self.stages):
             x = stage(x)
             if k in self.given:
@@ -165,7 +191,8 @@ def backbone(
     if weights != NONE:
         loaded = load_matching(network, weights_of(name, weights), f"Weights for {name}")
     stages, strides, channels = _cut(_chain(network), name)
-    return Stages(stages, strides, channels, least, trainable_layers), loaded
+    first = Converted(loaded is not None) if converts_input(name) else None
+    return Stages(stages, strides, channels, least, trainable_layers, first), loaded
 
 
 def _timm(

@@ -72,7 +72,7 @@ class Start:
             as_loaded: build one without weights as with them, for those of a run that had some.
         """
         network = build_model(self.model, self.num_classes)
-        if _plain(self.model) in _CONVERTS_INPUT and (as_loaded or not self.scratch):
+        if converts_input(self.model) and (as_loaded or not self.scratch):
             network.transform_input = True  # type: ignore[assignment]
         if self.state is None:
             return network
@@ -125,6 +125,11 @@ def _read(model: str, weights: str) -> State:
             f"pads as PyTorch and would lose accuracy. Use --model {MOBILENET_TF}."
         )
     return read_weights(path)
+
+
+def converts_input(model: str) -> bool:
+    """Whether torchvision's weights of this network read images in [-1, 1], not normalised ones."""
+    return _plain(model) in _CONVERTS_INPUT
 
 
 def _plain(model: str) -> str:
