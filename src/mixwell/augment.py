@@ -230,10 +230,10 @@ class Augment:
         """Class numbers for the policy; from a GPU, where the host would have to wait for them,
         only if a pairing heeds them."""
         found = labels.label if isinstance(labels, Weighted) else labels
-        far = isinstance(found, torch.Tensor) and not found.is_cpu
-        if far and not any(map(heeds_classes, self.active.ops)):
-            return None
-        return class_numbers(labels, count)
+        first = found[0] if isinstance(found, list | tuple) and found else found
+        far = isinstance(first, torch.Tensor) and not first.is_cpu
+        unseen = far and not any(map(heeds_classes, self.active.ops))
+        return None if unseen else class_numbers(labels, count)
 
     def prepare(
         self,

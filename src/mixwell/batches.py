@@ -44,6 +44,11 @@ def is_image(image: Any) -> bool:
 def class_numbers(labels: Any, count: int) -> np.ndarray | None:
     """int64 [count]: the first labels, where labels are class numbers; None where they are not."""
     labels = labels.label if isinstance(labels, Weighted) else labels
+    if isinstance(labels, list | tuple) and labels and isinstance(labels[0], torch.Tensor):
+        if labels[0].ndim:  # class maps, which may differ in size
+            return None
+        if all(isinstance(label, torch.Tensor) for label in labels):
+            labels = torch.stack(list(labels))
     if isinstance(labels, torch.Tensor):
         labels = labels.detach().cpu().numpy()
     if not isinstance(labels, np.ndarray | list | tuple):

@@ -321,10 +321,8 @@ def _check_sizes(images: Tensor | Picked | list[Tensor], in_hw: np.ndarray) -> N
 
 def _check_range(images: Tensor | list[Tensor]) -> None:
     groups = images if isinstance(images, list) else [images]
-    for image in groups:
-        if image.numel() == 0:
-            continue
-        low, high = (float(v) for v in image.aminmax())
+    ends = [torch.stack(image.aminmax()) for image in groups if image.numel()]
+    for low, high in torch.stack(ends).cpu().tolist() if ends else ():  # one look
         if not (low >= 0.0 and high <= 1.0):
             raise RenderError(
                 f"float images must lie in 0 .. 1 without NaN, got {low:g} .. {high:g}. Divide "

@@ -11,6 +11,7 @@ FILTERS = ("tests/targets/scenes/test_filters.py",)
 POINTS = ("tests/targets/scenes/test_keypoints.py",)
 RINGS = ("tests/targets/scenes/test_rings.py",)
 TALLY = ("tests/targets/scenes/test_tally.py",)
+FAR = ("tests/targets/scenes/test_far.py",)
 OPS = ("tests/policy/test_detection_ops.py",)
 MIXES = ("tests/policy/test_detection_mixes.py",)
 
@@ -308,5 +309,47 @@ FAULTS: tuple[Fault, ...] = (
         "marks = np.where(drawn.seen[..., None], drawn.marks, -1.0 / SAME_PX)",
         "marks = drawn.marks",
         COVERED,
+    ),
+    Fault(
+        "far: boxes of masks are made on the CPU alone",
+        "targets/scenes/read.py",
+        "found.any(dim=1 + axis).cpu().numpy()",
+        "found.any(dim=1 + axis).numpy()",
+        FAR,
+    ),
+    Fault(
+        "far: a look for each mask",
+        "targets/scenes/form.py",
+        "        if row not in near:",
+        "        if True:",
+        FAR,
+    ),
+    Fault(
+        "far: a look for each class map of a stack",
+        "targets/scenes/classes.py",
+        "targets = targets.detach().cpu()",
+        "targets = targets.detach()",
+        FAR,
+    ),
+    Fault(
+        "far: labels in a list are always looked at",
+        "augment.py",
+        "far = isinstance(first, torch.Tensor)",
+        "far = isinstance(found, torch.Tensor)",
+        FAR,
+    ),
+    Fault(
+        "far: labels in a list become an array on their device",
+        "batches.py",
+        "labels = torch.stack(list(labels))",
+        "pass",
+        FAR,
+    ),
+    Fault(
+        "far: a look for each image of a list",
+        "render/images.py",
+        "torch.stack(image.aminmax()) for image",
+        "torch.stack(image.aminmax()).cpu() for image",
+        FAR,
     ),
 )

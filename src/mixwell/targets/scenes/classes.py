@@ -37,6 +37,8 @@ def class_maps(targets: Iterable[Any], in_hw: np.ndarray, ignore_index: int) -> 
     Raises:
         TargetError: something is no class map of its image.
     """
+    if isinstance(targets, Tensor):
+        targets = targets.detach().cpu()  # from a GPU all at once
     given = [target["masks"] if isinstance(target, Mapping) else target for target in targets]
     each = zip(given, in_hw, range(len(given)), strict=True)
     maps = [_class_map(one, hw, i, ignore_index) for one, hw, i in each]

@@ -304,18 +304,25 @@ def _entries(found: Any) -> dict[str, Any]:
 def _instances(scene: Scene) -> list[Tensor]:
     """uint8 [H, W] of each thing: 1 where it is."""
     masks = []
+    near: dict[int, Tensor] = {}  # by image, so that a GPU is waited for once for each
     for row, place in zip(scene.row.tolist(), scene.place.tolist(), strict=True):
-        mask = scene.targets[row]["masks"][place]
-        mask = (
-            torch.from_numpy(np.ascontiguousarray(mask)) if isinstance(mask, np.ndarray) else mask
-        )
+        if row not in near:
+            near[row] = _near(scene.targets[row]["masks"])
+        mask = near[row][place]
         size = tuple(scene.size_hw[row].tolist())
         if tuple(mask.shape) != size:
             raise TargetError(
                 f"Image {row}: masks must have the image's size {size}, got {tuple(mask.shape)}."
             )
-        masks.append((mask.detach().cpu().as_subclass(Tensor) != 0).to(torch.uint8))
+        masks.append((mask != 0).to(torch.uint8))
     return masks
+
+
+def _near(masks: Any) -> Tensor:
+    """Masks of an image as a plain tensor on the CPU."""
+    if isinstance(masks, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(masks))
+    return masks.detach().cpu().as_subclass(Tensor)
 
 
 def scene_form(

@@ -288,7 +288,7 @@ def mask_boxes(masks: Any) -> np.ndarray:
     if not found.numel():
         return boxes
     for axis in (0, 1):
-        along = found.any(dim=1 + axis).numpy()  # [n, W] or [n, H]
+        along = found.any(dim=1 + axis).cpu().numpy()  # [n, W] or [n, H]
         some = along.any(axis=1)
         boxes[some, axis] = along[some].argmax(axis=1)
         boxes[some, axis + 2] = along.shape[1] - along[some, ::-1].argmax(axis=1)

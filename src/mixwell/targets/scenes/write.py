@@ -16,7 +16,7 @@ from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Mix
 from mixwell.targets.scenes import formats
 from mixwell.targets.scenes.options import Boxes, Keypoints
-from mixwell.targets.scenes.read import Scene, Target
+from mixwell.targets.scenes.read import Scene, Target, numbers
 from mixwell.targets.scenes.rings import Rings, write_rings
 
 
@@ -105,10 +105,10 @@ class Writer:
         some = self.some(output)
         old = polygons.areas(self.scene.corners[self.items.origin[some]])
         ratio = polygons.areas(self.items.points[some]) / np.where(old > 0, old, 1.0)
-        values = [
-            self._value(int(r), "area")[int(p)] for r, p in zip(*self._from(some), strict=True)
-        ]
-        return as_like(np.array([float(v) for v in values]) * ratio, like, (0, 0))
+        rows, places = self._from(some)
+        given = {r: numbers(self._value(r, "area"), f"image {r}: area") for r in set(rows.tolist())}
+        values = [given[r][p] for r, p in zip(rows.tolist(), places.tolist(), strict=True)]
+        return as_like(np.array(values, float) * ratio, like, (0, 0))
 
     def _from(self, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Image and place of each item."""
