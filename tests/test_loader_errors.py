@@ -184,6 +184,17 @@ def test_a_batch_of_which_nothing_is_left_is_no_batch(pairs):
     assert [skip.index for skip in batches.skipped] == [4, 5, 6, 7]
 
 
+def test_a_batch_of_which_one_is_left_needs_a_policy_for_it(pairs):
+    """As docs/concepts/loader.md says."""
+    for i in range(5, 8):
+        missing(pairs[i][0])
+    with pytest.raises(mw.PolicyError, match=r"MixUp .*min_batch=2"):
+        list(loader(pairs, mw.Policy(*CROP.ops, mw.MixUp()), on_error="skip"))
+    with pytest.warns(RuntimeWarning, match="left out 3 samples"):
+        found = list(loader(pairs, MIXED, on_error="skip"))
+    assert [len(y) for _, y in found] == [4, 1, 4]
+
+
 def test_each_epoch_counts_anew(pairs):
     missing(pairs[6][0])
     batches = loader(pairs, on_error="skip", epochs=2)
