@@ -19,7 +19,7 @@ from mixwell.recipes.settings import as_json, from_json
 
 def test_what_is_left_out_depends_on_model_and_data():
     tiny = resolved(DetectConfig())
-    assert (tiny.image_size, tiny.images, tiny.epochs, tiny.batch_size) == (128, 1000, 5, 16)
+    assert (tiny.image_size, tiny.images, tiny.epochs, tiny.batch_size) == (128, 1000, 12, 16)
     assert (tiny.optimizer, tiny.lr, tiny.freeze_norm) == ("adam", 2e-3, False)
     lite = resolved(DetectConfig(data="x", model="ssdlite320_mobilenet_v2", backbone_weights="w"))
     assert (lite.image_size, lite.optimizer, lite.freeze_norm) == (320, "adamw", True)

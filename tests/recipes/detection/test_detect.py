@@ -256,7 +256,7 @@ def test_a_sheet_shows_the_truth_and_says_where_nothing_is_found(
     (truth, found), more = shown[0][0][:2], shown[0][1]
     assert len(truth[1]["boxes"]) and not len(found[1]["boxes"])
     assert more["captions"][0] == "truth"
-    assert more["captions"][1].startswith("nothing at 1 or more; best 0.")
+    assert more["captions"][1].startswith("nothing; best 0.")
     assert "no box on a validation image reaches the score of 1 (" in capsys.readouterr().err
     detect(replace(settings, score_threshold=0.0))
     assert "found" in shown[1][1]["captions"] and "reaches" not in capsys.readouterr().err

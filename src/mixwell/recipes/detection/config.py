@@ -148,7 +148,7 @@ def resolved(config: DetectConfig) -> DetectConfig:
     if embedded:
         side = _EMBEDDED_SIDE // 2 if tiny else _EMBEDDED_SIDE
     loaded = config.weights != "none" or config.backbone_weights != "none"
-    epochs = config.epochs or ((5 if tiny else 8) if embedded else 60 if tiny else 26)
+    epochs = config.epochs or ((12 if tiny else 8) if embedded else 60 if tiny else 26)
     optimizer = config.optimizer or _OPTIMIZER.get(config.model, "sgd")
     sensible: dict[str, Any] = {
         "images": 1000,

@@ -197,9 +197,9 @@ def _write_found(
 
 
 def caption(found: Found, least: float) -> str:
-    """What stands below an image with what was found on it."""
+    """What stands below an image with what was found on it, 20 letters or so."""
     best = best_score(found)
-    return "found" if best >= least else f"nothing at {least:g} or more; best {best:.2f}"
+    return "found" if best >= least else f"nothing; best {best:.2f}"
 
 
 def best_score(found: Found) -> float:
