@@ -227,6 +227,25 @@ def test_copies_whose_marks_lie_apart_are_not_one():
     assert mixed(hidden, mix, 0.1).weight.tolist() == [1.0]
 
 
+def test_oriented_boxes_of_one_extent_are_not_one():
+    """One larger than the image covers it at any angle; the angle is what is learnt."""
+    turn = np.array([(0.8, -0.6, 8), (0.6, 0.8, -4), (0, 0, 1)])
+    square = np.array([[(-20.0, -20), (40, -20), (40, 40), (-20, 40)]])
+    mix = Mix.identity(np.array([(20, 20)]))
+    mix.source[0, 1], mix.mode[0, 1], mix.rect_px[0, 1] = 1, MixMode.ADD, (0, 0, 20, 20)
+    mix.weight[0] = 0.75, 0.25
+    size, found = np.full((2, 2), 20), {}
+    for name, shape in (("oriented", square), ("upright", polygons.extents(square))):
+        items = Outlines.start(np.arange(2), np.repeat(shape, 2, axis=0), size)
+        items = replace(items, origin=np.zeros(2, int))
+        assert mixed(items, mix, 0.01).weight.tolist() == [1.0]
+        second = items.take(np.array([1])).moved(turn[None]).on_canvas(size[:1])
+        found[name] = mixed(items.put(np.array([1]), second), mix, 0.01)
+        assert (found[name].xyxy() == (0, 0, 20, 20)).all()
+    assert found["oriented"].weight.tolist() == [0.75, 0.25]
+    assert found["upright"].weight.tolist() == [1.0]
+
+
 def test_a_weight_is_multiplied_by_what_each_mix_leaves():
     mix = Mix.identity(np.array([(20, 20)]))
     mix.source[0, 1], mix.mode[0, 1], mix.rect_px[0, 1] = 1, MixMode.ADD, (0, 0, 20, 20)

@@ -295,13 +295,14 @@ def pixels_in(points: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, t
 
 
 def _merged(drawn: Outlines, looks: np.ndarray) -> Outlines:
-    """Copies of one thing in one place, seen marks included, which look alike, are one; their
-    weights add up (AugMix shows an image several times)."""
+    """Copies of one thing in one place, seen marks and the corners of oriented boxes included,
+    which look alike, are one; their weights add up (AugMix shows an image several times)."""
     pair = np.stack([drawn.row, drawn.origin], axis=1)
     if len(np.unique(pair, axis=0)) == len(pair):
         return drawn
     marks = np.where(drawn.seen[..., None], drawn.marks, -1.0 / SAME_PX).reshape(len(pair), -1)
-    place = np.rint(np.column_stack([drawn.xyxy(), marks]) / SAME_PX)
+    corners = np.where(drawn.slanted[:, None, None], drawn.whole, 0.0).reshape(len(pair), -1)
+    place = np.rint(np.column_stack([drawn.xyxy(), marks, corners]) / SAME_PX)
     _, first, group = np.unique(
         np.column_stack([pair, place, looks]), axis=0, return_index=True, return_inverse=True
     )

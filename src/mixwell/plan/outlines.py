@@ -26,6 +26,7 @@ class Outlines:
         whole: float64 [M, F, 2], the same movements without cutting.
         weight: float64 [M], 0 .. 1, what mixing left of it.
         upright: bool [M], polygons that are rectangles along the axes.
+        slanted: bool [M], what began as a polygon: its corners say where it is, not its extent.
         mirrored: bool [M], an odd number of flips so far.
         marks: float64 [M, K, 2], points that move along: keypoints.
         seen: bool [M, K], marks that no canvas cut off and nothing covers; on an edge they count
@@ -41,6 +42,7 @@ class Outlines:
     whole: np.ndarray
     weight: np.ndarray
     upright: np.ndarray
+    slanted: np.ndarray
     mirrored: np.ndarray
     marks: np.ndarray
     seen: np.ndarray
@@ -79,6 +81,7 @@ class Outlines:
             whole=points,
             weight=np.ones(len(row)),
             upright=upright,
+            slanted=~upright,
             mirrored=np.zeros(len(row), bool),
             marks=marks,
             seen=np.ones(marks.shape[:2], bool) if seen is None else np.asarray(seen, bool),

@@ -147,4 +147,11 @@ FAULTS: tuple[Fault, ...] = (
         "step.label[:, 0, None, None, None] > 1",
         ("tests/plan/test_masks.py",),
     ),
+    Fault(
+        "covered: oriented boxes of one extent are one",
+        "plan/covered.py",
+        "np.where(drawn.slanted[:, None, None], drawn.whole, 0.0)",
+        "np.where(drawn.slanted[:, None, None], 0.0, drawn.whole * 0.0)",
+        ("tests/plan/test_covered.py",),
+    ),
 )
