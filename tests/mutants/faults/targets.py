@@ -32,9 +32,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "augment: classes on a device are fetched for every policy",
         "augment.py",
-        "if far and not any(map(heeds_classes, self.active.ops)):",
-        "if far and len(self.active.ops) < 0:",
-        ("tests/test_augment.py",),
+        "unseen = far and not any(map(heeds_classes, self.active.ops))",
+        "unseen = far and len(self.active.ops) < 0",
+        ("tests/test_augment.py", "tests/targets/scenes/test_far.py"),
     ),
     Fault(
         "labels: smoothing adds mass",
