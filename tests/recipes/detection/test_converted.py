@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixwell.recipes.detection.backbones import backbone
 from mixwell.recipes.models import build_model
@@ -21,7 +21,11 @@ def test_loaded_weights_read_what_they_were_trained_on(
     network = build_model(name, 1000).eval()
     torch.save(network.state_dict(), tmp_path / "weights.pth")
     seen: list[Tensor] = []
-    network.get_submodule(last).register_forward_hook(lambda _m, _i, out: seen.append(out))
+
+    def note(module: nn.Module, given: object, out: Tensor) -> None:
+        seen.append(out)
+
+    network.get_submodule(last).register_forward_hook(note)
     images = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     body = backbone(name, str(tmp_path / "weights.pth"))[0].eval()
     again = backbone(name)[0].eval()
@@ -34,7 +38,7 @@ def test_loaded_weights_read_what_they_were_trained_on(
     }
     with torch.no_grad():
         for converts in (True, False):
-            network.transform_input = converts
+            network.transform_input = converts  # type: ignore[assignment]
             network(images)
         found = [list(module(images).values())[-1] for module in (body, again, plain)]
     # Of networks that are not trained the numbers are large, and compared with the largest.

@@ -41,6 +41,9 @@ class Converted(nn.Module):
         on: whether anything is converted.
     """
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, on: bool) -> None:
         super().__init__()
         mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
