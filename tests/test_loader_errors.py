@@ -272,6 +272,10 @@ def test_labels_in_arrays_are_numbers_of_any_byte_order():
     for kind in (">i8", ">i4", "<i2", np.uint16):
         ((_, y),) = loader((images, wanted.numpy().astype(kind)))
         assert torch.equal(y.argmax(dim=1), wanted), kind
+    rows = [
+        (image, label) for image, label in zip(images, wanted.numpy().astype(">i4"), strict=True)
+    ]
+    assert torch.equal(next(iter(loader(rows)))[1].argmax(dim=1), wanted)
     for names in (["cat", "dog", "cat", "owl"], [None, 1, 2, 3]):
         with pytest.raises(mw.DataError, match=r"Labels in an array must be numbers, got .*unique"):
             list(loader((images, names)))

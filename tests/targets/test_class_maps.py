@@ -202,6 +202,16 @@ def test_maps_of_several_sizes_are_a_list() -> None:
     assert [tuple(one.classes.shape) for one in made] == [(1, 2, 8, 10), (1, 2, 12, 6)]
 
 
+def test_maps_of_another_byte_order() -> None:
+    """Files of raw numbers may be read so."""
+    classes = maps() * 40
+    given_ = list(classes.numpy().astype(">i4"))
+    made = mw.Augment(mw.Policy(mw.VerticalFlip(p=1.0)), masks="semantic")(
+        list(painted(classes * 0)), given_
+    )[1]
+    assert np.array_equal(np.stack(list(made)), classes.flip(1).numpy())
+
+
 @pytest.mark.parametrize("op", [mw.HorizontalFlip(p=1.0), mw.CutMix(100.0)])
 @pytest.mark.parametrize("first", [0, 1])
 def test_maps_of_several_dtypes_keep_their_classes(op: Op, first: int) -> None:

@@ -132,6 +132,7 @@ FORMS = {
     "torch uint8": lambda v: torch.tensor(v, dtype=torch.uint8),
     "numpy int64": np.array,
     "numpy uint16": lambda v: np.array(v, np.uint16),
+    "numpy, the other byte order": lambda v: np.array(v, ">i4"),
     "list of numpy numbers": lambda v: [np.int64(i) for i in v],
     "list of tensors": lambda v: [torch.tensor(i) for i in v],
 }

@@ -51,7 +51,9 @@ def _as_tensor(image: Any) -> Any:
 
 def _tensor(leaf: Any) -> Any:
     numbers = isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biufc"  # names stay arrays
-    return torch.from_numpy(leaf) if numbers else leaf
+    if not numbers:
+        return leaf
+    return torch.from_numpy(leaf.astype(leaf.dtype.newbyteorder("="), copy=False))
 
 
 def _numbers(leaf: Any) -> Any:

@@ -134,8 +134,9 @@ def _class_map(value: Any, hw: np.ndarray, image: int, ignore_index: int) -> Ten
     """A class map as a plain tensor [H, W]."""
     if hasattr(value, "convert"):
         value = np.array(value)
-    if isinstance(value, np.ndarray):
-        value = torch.from_numpy(np.ascontiguousarray(value))
+    if isinstance(value, np.ndarray):  # torch has one byte order
+        value = np.ascontiguousarray(value, value.dtype.newbyteorder("="))
+        value = torch.from_numpy(value)
     found = value
     shape = tuple(getattr(found, "shape", ()))
     if not isinstance(found, Tensor) or shape != tuple(hw.tolist()) or found.is_floating_point():
