@@ -14,8 +14,8 @@ _EIGHT_BITS = (
 )
 _SIXTEEN_BITS = "a perspective's positions are cut to 16 fraction bits, its coefficients to 24"
 _ITS_OWN = (
-    "without AVX-512 torchvision's kernels round in other places, so that its own results differ "
-    "from machine to machine: positions by an ulp, one level in a million"
+    "torchvision's kernels round in other places without AVX-512, and positions on some machines "
+    "with it, so that its own results differ: positions by an ulp, one level in a million"
 )
 _SUM = "float32 weights sum to 1 within an ulp or two"
 

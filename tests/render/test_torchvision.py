@@ -20,6 +20,8 @@ from tests.render.test_library import one, warped
 from tests.tolerances import atol
 
 EXACT = torch.backends.cpu.get_cpu_capability() == "AVX512"
+"""Whether tones are those that were written down; positions of warps differ even then (Zen 4)."""
+WARPS = ("tv nearest", "tv bilinear")
 SIZES = [(24, 31), (31, 24), (16, 16), (1, 1), (1, 7), (9, 1), (2, 3), (4, 15), (66, 1), (67, 1)]
 KINDS = ["uint8", "float32"]
 INTERPS = [Interp.NEAREST, Interp.BILINEAR]
@@ -28,18 +30,18 @@ FACTORS = [0.0, 0.1, 0.37, 0.73, 1.0, 1.27, 1.9, 3.7, 40.0]
 
 def assert_agree(found: torch.Tensor, wanted: torch.Tensor, stage: str, dtype: str) -> None:
     """Equal; or within the tolerance of this stage, on other machines also of torchvision's own."""
-    limit = atol(stage, dtype, "torchvision")
-    if EXACT and limit == 0:
+    limit, exact = atol(stage, dtype, "torchvision"), EXACT and stage not in WARPS
+    if exact and limit == 0:
         assert_same(found, wanted)
         return
     assert found.shape == wanted.shape and found.dtype == wanted.dtype
     off = (found.double() - wanted.double()).abs()
-    if not EXACT:
+    if not exact:
         limit = max(limit, atol(stage, dtype, "torchvision on other machines"))
-    if EXACT and dtype == "uint8":
+    if exact and dtype == "uint8":
         assert (off > 0).sum() < 32 * len(off)
     # Where positions lie halfway, a last bit decides which pixel is nearest.
-    torn = 1e-3 * off.numel() + 4 if stage == "tv nearest" and not EXACT else 0
+    torn = 1e-3 * off.numel() + 4 if stage == "tv nearest" else 0
     assert (off > limit).sum() <= torn
 
 
