@@ -72,7 +72,7 @@ def told() -> Iterator[None]:
 
     def tell() -> None:
         if not done.wait(PATIENCE_S):
-            text = "mixwell: compiling its kernels, once on this machine; about 20 s ..."
+            text = "mixwell: compiling its kernels, once on this machine; half a minute or so ..."
             print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     teller = threading.Thread(target=tell, daemon=True)
