@@ -380,6 +380,20 @@ def test_tiny_ssd_learns_four_images_by_heart():
     assert overfitted(config, four_digits(64)) >= 0.9
 
 
+BY_HEART = {
+    "retinanet:resnet18": (60, 5e-4),
+    "fcos:resnet18": (60, 5e-4),
+    "ssdlite320_mobilenet_v2": (120, 2e-3),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", BY_HEART)
+def test_larger_detectors_learn_four_images_by_heart(model):
+    steps, lr = BY_HEART[model]
+    assert overfitted(learning(model, 128, steps, lr=lr), four_digits(128)) >= 0.9
+
+
 def test_the_pictures_folder_is_named_after_the_settings(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     detect(replace(CONFIG, epochs=1, mixing_off=0, images=4, measure_every=1))
