@@ -22,6 +22,7 @@ def test_the_presets_are_these():
         "mixup",
         "cutmix",
         "mixup+cutmix",
+        "finetune",
     )
 
 

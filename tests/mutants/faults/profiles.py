@@ -30,7 +30,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "pillow: fills are rounded",
         "render/reference/library.py",
-        "colours(np.trunc(fill), exact, taken)",
+        "colours(fill, exact, taken).trunc()",
         "colours(np.rint(fill), exact, taken)",
         PILLOW,
     ),

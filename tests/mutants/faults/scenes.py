@@ -299,8 +299,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "covered: copies whose marks lie apart are one",
         "plan/covered.py",
-        "np.column_stack([drawn.xyxy(), marks])",
-        "np.column_stack([drawn.xyxy(), 0 * marks])",
+        "np.column_stack([drawn.xyxy(), marks, corners])",
+        "np.column_stack([drawn.xyxy(), 0 * marks, corners])",
         COVERED,
     ),
     Fault(

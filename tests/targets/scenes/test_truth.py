@@ -5,6 +5,7 @@ No value here depends on what the random stream gives: the relation must hold fo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -158,7 +159,7 @@ def _large(policy: mw.Policy) -> mw.Policy:
     grown = {"RandomCrop": {"size": (120, 130)}, "RandomResizedCrop": {"size": (150, 170)}}
     grown |= {"Resize": {"size": 150}}
     ops = [
-        type(op)(**{**vars(op), **grown[type(op).__name__]}) if type(op).__name__ in grown else op
+        replace(op, **grown[type(op).__name__]) if type(op).__name__ in grown else op
         for op in policy.ops
     ]
     return mw.Policy(*ops)
