@@ -6,6 +6,7 @@ Both feeds say which images a batch holds, so that the loop can record the order
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -30,6 +31,13 @@ def ignore_interrupt(worker: int) -> None:
         worker: its number.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = _without_lost_connections
+
+
+def _without_lost_connections(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """A main process that Ctrl-C stops in the middle of taking a batch is no news in its worker."""
+    if not issubclass(kind, EOFError | ConnectionError):
+        sys.__excepthook__(kind, error, trace)
 
 
 class Feed(Protocol):
