@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import numpy as np
 import pytest
@@ -172,6 +173,8 @@ def test_a_child_process_may_iterate_anew():
                 list(running)
             assert_same(list(loader()), wanted)
             code = 0
+        except BaseException:
+            traceback.print_exc()  # nobody else tells what happened in the child
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
