@@ -23,6 +23,7 @@ LAYERS: dict[str, tuple[int, str]] = {
     "_errors": (0, "basics"),
     "_beta": (0, "basics"),
     "_rng": (0, "basics"),
+    "_bytes": (0, "basics"),
     "plan": (1, "plan"),
     "policy": (2, "policy"),
     "render": (2, "render"),

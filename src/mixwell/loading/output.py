@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mixwell._bytes import native
 from mixwell.augment import Planned
 from mixwell.samples import Several
 
@@ -51,9 +52,7 @@ def _as_tensor(image: Any) -> Any:
 
 def _tensor(leaf: Any) -> Any:
     numbers = isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biufc"  # names stay arrays
-    if not numbers:
-        return leaf
-    return torch.from_numpy(leaf.astype(leaf.dtype.newbyteorder("="), copy=False))
+    return torch.from_numpy(native(leaf)) if numbers else leaf
 
 
 def _numbers(leaf: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import Subset, TensorDataset
 
+from mixwell._bytes import native
 from mixwell._errors import DataError
 from mixwell.collate import as_labels
 from mixwell.decode import Header, read_header
@@ -247,9 +248,8 @@ def _arrays(images: Any, labels: Any) -> Arrays:
 
 
 def _tensor(labels: np.ndarray) -> torch.Tensor:
-    labels = labels.astype(labels.dtype.newbyteorder("="), copy=False)  # torch has one byte order
     try:
-        return torch.from_numpy(labels)
+        return torch.from_numpy(native(labels))
     except TypeError:
         raise DataError(
             f"Labels in an array must be numbers, got {labels.dtype}. Number the classes: "

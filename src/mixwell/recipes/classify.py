@@ -16,7 +16,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from torch import nn
 from mixwell.recipes.config import TrainConfig, policies_for, resolved, subset
 from mixwell.recipes.data import TrainTest, load_dataset
 from mixwell.recipes.loop import Result, make_fabric, train
-from mixwell.recipes.place import clear, place
+from mixwell.recipes.place import clear, placed
 from mixwell.recipes.progress import Shown, waiting
 from mixwell.recipes.settings import RunConfig, as_json
 from mixwell.recipes.tuning import Tuning
@@ -93,15 +93,7 @@ def one_run(config: ClassifyConfig, name: str, begin: Callable[[TrainTest], Begi
     Raises:
         DataError, PolicyError, ImportError: as `classify`.
     """
-    out = place(
-        config.out,
-        name,
-        MARKS,
-        resume=config.resume,
-        overwrite=config.overwrite,
-        quiet=config.quiet,
-    )
-    config = replace(config, out=out)
+    config, out = placed(config, name, MARKS)
     with waiting(f"loading {config.data}", quiet=config.quiet):
         data = load_dataset(config.data, config.data_dir, config.download)
         beginning = begin(subset(data, config.train_fraction))

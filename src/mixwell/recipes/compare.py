@@ -34,7 +34,7 @@ from mixwell.recipes.data import TrainTest, load_dataset
 from mixwell.recipes.finetune import beginning, start_for
 from mixwell.recipes.grid import Candidate, check_names, crossed, expanded, named, with_baseline
 from mixwell.recipes.loop import make_fabric, train
-from mixwell.recipes.place import clear, place
+from mixwell.recipes.place import clear, placed
 from mixwell.recipes.progress import Shown, waiting
 from mixwell.recipes.settings import as_json, check_seed
 from mixwell.recipes.summary import Summary, check_pairs, summarise
@@ -220,15 +220,7 @@ def _filled(config: CompareConfig) -> CompareConfig:
     config = replace(config, **missing)
     config = replace(config, train_accuracy=True)
     config = resolved_tuning(config) if config.weights else resolved(config)
-    out = place(
-        config.out,
-        "compare",
-        MARKS,
-        resume=config.resume,
-        overwrite=config.overwrite,
-        quiet=config.quiet,
-    )
-    return replace(config, out=out)
+    return placed(config, "compare", MARKS)[0]
 
 
 def _candidates(config: CompareConfig, data: TrainTest) -> tuple[list[Candidate], mw.Policy, str]:

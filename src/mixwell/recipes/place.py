@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.console import Console
 
 from mixwell.recipes.data import DataError
 from mixwell.recipes.progress import first_process
 
+Config = TypeVar("Config")
 ROOT = Path("runs")
 """Where runs without a folder of their own go, in the working directory."""
 
@@ -48,6 +51,23 @@ def place(
         text = f"--resume: {folder} holds no finished work, so a new run begins there"
         console.print(text, markup=False, soft_wrap=True)
     return folder
+
+
+def placed(config: Config, name: str, marks: Sequence[str]) -> tuple[Config, Path]:
+    """A config with the folder that `place` says for the one asked for, and that folder.
+
+    Args:
+        config: a dataclass that has out, resume, overwrite and quiet.
+        name: see `place`.
+        marks: see `place`.
+
+    Raises:
+        DataError: as `place`.
+    """
+    asked: Any = config
+    options = {"resume": asked.resume, "overwrite": asked.overwrite, "quiet": asked.quiet}
+    out = place(asked.out, name, marks, **options)
+    return replace(asked, out=out), out
 
 
 def _chosen(

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixwell._bytes import native
 from mixwell._errors import RenderError
 
 Kind = Literal["uint8", "uint16", "float"]
@@ -274,7 +275,7 @@ def _from_numpy(array: np.ndarray, name: str, *, batch: bool) -> Tensor:
         array = array[..., None]
     if array.ndim != wanted:
         raise RenderError(f"{name}: a NumPy array must be {plain}, got shape {array.shape}.")
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)  # torch has one byte order
+    array = native(array)
     if array.dtype.kind not in "uf" or array.dtype.itemsize > 8:
         raise RenderError(f"{name}: must be uint8, uint16 or floats, got {array.dtype}.")
     if not array.flags.writeable or any(s < 0 for s in array.strides):

@@ -88,9 +88,6 @@ def idle_or_wrong(batch: Batch, plan: Plan, output: Output) -> bool:
 
 def _outside(fill: np.ndarray, channels: int, top: float) -> bool:
     some = fill[:, :channels]
-    if top > 1:
-        if (((some >= 1) | (some == 0)) & (some <= top)).all():
-            return False
-        if in_parts_of_one(some).any():
-            return True
-    return not bool(((some >= 0) & (some <= top)).all())
+    if not ((some >= 0) & (some <= top)).all():
+        return True
+    return top > 1 and bool(in_parts_of_one(some).any())

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixwell._bytes import native
 from mixwell._errors import TargetError
 from mixwell.plan.plan import Plan
 from mixwell.targets.kinds import MultiLabels, SparseLabels
@@ -199,9 +200,7 @@ def tensor_of(labels: Any) -> Tensor:
     try:
         if isinstance(labels, list | tuple) and labels and isinstance(labels[0], Tensor):
             return torch.stack(list(labels))
-        if isinstance(labels, np.ndarray):  # torch has one byte order
-            labels = labels.astype(labels.dtype.newbyteorder("="), copy=False)
-        return torch.as_tensor(labels)
+        return torch.as_tensor(native(labels) if isinstance(labels, np.ndarray) else labels)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TargetError(f"labels must be class numbers, got something else: {error}.") from None
 

@@ -210,8 +210,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "loader: labels keep their byte order",
         "loading/sources.py",
-        'labels.astype(labels.dtype.newbyteorder("="), copy=False)',
-        "labels",
+        "torch.from_numpy(native(labels))",
+        "torch.from_numpy(labels)",
         ERRORS,
     ),
 )

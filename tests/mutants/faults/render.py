@@ -71,8 +71,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "fill: parts of 1 are not sent to the reference",
         "render/limits.py",
-        "if in_parts_of_one(some).any():",
-        "if in_parts_of_one(some).all() and channels > 4:",
+        "return top > 1 and bool(in_parts_of_one(some).any())",
+        "return top > 1 and bool(in_parts_of_one(some).all()) and channels > 4",
         ("tests/render/test_fills.py",),
     ),
 )

@@ -14,7 +14,6 @@ A folder that holds a run is not written over unasked.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ from mixwell.recipes.detection.data import (
 from mixwell.recipes.detection.evaluate import Found
 from mixwell.recipes.detection.loop import DetectResult, make_fabric, search_val, train
 from mixwell.recipes.detection.policies import detection_policy
-from mixwell.recipes.place import clear, place
+from mixwell.recipes.place import clear, placed
 from mixwell.recipes.progress import Shown, waiting
 from mixwell.recipes.settings import as_json
 from mixwell.viz import box_sheet
@@ -61,15 +60,7 @@ def detect(config: DetectConfig) -> DetectResult:
         ImportError: a package is missing; `pip install 'mixwell[train]'`.
     """
     config = resolved(config)
-    out = place(
-        config.out,
-        _name(config),
-        MARKS,
-        resume=config.resume,
-        overwrite=config.overwrite,
-        quiet=config.quiet,
-    )
-    config = replace(config, out=out)
+    config, out = placed(config, _name(config), MARKS)
     with waiting(f"loading {config.data}", quiet=config.quiet):
         data = load_data(config)
     policy = policy_for(config)

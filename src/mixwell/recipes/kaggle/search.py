@@ -32,7 +32,7 @@ from mixwell.recipes.kaggle.choice import Searched, Tried, report, short_name, w
 from mixwell.recipes.kaggle.competition import Competition
 from mixwell.recipes.kaggle.settings import SearchConfig, combinations, combined, filled
 from mixwell.recipes.loop import Result, make_fabric, train
-from mixwell.recipes.place import clear, place
+from mixwell.recipes.place import clear, placed
 from mixwell.recipes.progress import Shown, waiting
 from mixwell.recipes.settings import as_json
 
@@ -56,15 +56,7 @@ def search(competition: Competition, config: SearchConfig) -> Searched:
         ImportError: the extra `train` is not installed.
     """
     config = filled(competition, config)
-    out = place(
-        config.out,
-        "kaggle",
-        MARKS,
-        resume=config.resume,
-        overwrite=config.overwrite,
-        quiet=config.quiet,
-    )
-    config = replace(config, out=out)
+    config, out = placed(config, "kaggle", MARKS)
     _check_index(competition, config, out)
     fabric = make_fabric(config)
     with waiting("loading the images", quiet=config.quiet):

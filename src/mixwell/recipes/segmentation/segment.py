@@ -25,7 +25,7 @@ from mixwell import DataError
 from mixwell.recipes import runs
 from mixwell.recipes.classify import cpu_threads, write_json, write_rows
 from mixwell.recipes.models.weights import read_weights
-from mixwell.recipes.place import clear, place
+from mixwell.recipes.place import clear, placed
 from mixwell.recipes.progress import Shown, waiting
 from mixwell.recipes.segmentation.config import (
     EMBEDDED_HW,
@@ -61,15 +61,7 @@ def segment(config: SegmentConfig) -> SegmentResult:
         ImportError: the extra `train` is not installed.
     """
     config = resolved(config)
-    out = place(
-        config.out,
-        _name(config),
-        MARKS,
-        resume=config.resume,
-        overwrite=config.overwrite,
-        quiet=config.quiet,
-    )
-    config = replace(config, out=out)
+    config, out = placed(config, _name(config), MARKS)
     crop = config.crop or EMBEDDED_HW
     with waiting(f"loading {config.data}", quiet=config.quiet):
         data = load(config)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixwell._bytes import native
 from mixwell._errors import TargetError
 from mixwell.plan.plan import Plan
 from mixwell.plan.steps import Edit, Mix
@@ -134,9 +135,8 @@ def _class_map(value: Any, hw: np.ndarray, image: int, ignore_index: int) -> Ten
     """A class map as a plain tensor [H, W]."""
     if hasattr(value, "convert"):
         value = np.array(value)
-    if isinstance(value, np.ndarray):  # torch has one byte order
-        value = np.ascontiguousarray(value, value.dtype.newbyteorder("="))
-        value = torch.from_numpy(value)
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(np.ascontiguousarray(native(value)))
     found = value
     shape = tuple(getattr(found, "shape", ()))
     if not isinstance(found, Tensor) or shape != tuple(hw.tolist()) or found.is_floating_point():
