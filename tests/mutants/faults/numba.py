@@ -27,8 +27,13 @@ FAULTS: tuple[Fault, ...] = (
     _fault("two tables swapped", "levels.py", "step[table[c, level]]", "table[c, step[level]]"),
     _fault("alpha blurred away", "filters.py", "(image[x] & _ALPHA)", "np.uint32(0)"),
     _fault(
-        "rows larger than the canvas", "mixing.py", "flat(target) if tight", "flat(target) if 1"
+        "rows larger than the canvas",
+        "mixing.py",
+        "if tight:\n        flatten",
+        "if 1:\n        flatten",
     ),
+    _fault("erased in packed rows too", "kernels.py", " and target[6] != WORDS", ""),
+    _fault("packed rows take floats", "finish.py", " and target[6] != WORDS", ""),
     _fault("half rounds up", "mixing.py", "((line[x] >> 16) & 1)", "1"),
     _fault("mask inverted", "mixing.py", "mode == _MASK else", "mode != _MASK else"),
     _fault("float16 cut off", "finish.py", "size += 0xFFF + ((size >> 13) & 1)", "size += 0"),

@@ -8,6 +8,7 @@ neither can, kernels are compiled anew in each process.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import sys
 import threading
@@ -19,10 +20,24 @@ from typing import Any
 import numba
 from numba.core.caching import FunctionCache, NullCache
 
-OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
-"""No fast-math: sums keep their order, and a product and a sum are rounded apart."""
+from mixwell.render.numba_cpu.parts import PartCompiler
 
-_BARE: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "boundscheck": False,
+    "_nrt": False,
+}
+"""No fast-math: sums keep their order, and a product and a sum are rounded apart. No references are
+counted: kernels allocate nothing, and their caller holds what they read. So no part returns an
+array; it returns an address."""
+
+_BARE: dict[str, Any] = {
+    **OPTIONS,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "pipeline_class": PartCompiler,
+}
 
 part: Callable[..., Any] = numba.njit(**_BARE)
 """A function that kernels call; compiled into each of them, and not to be called from Python."""
@@ -49,6 +64,18 @@ class _Cache(FunctionCache):
         return (*super()._index_key(sig, codegen), digest())
 
 
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """No search for garbage: an eighth of compiling is spent on objects that are still needed."""
+    held = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if held:
+            gc.enable()
+
+
 def kernel(*types: Any) -> Callable[[Callable], Callable]:
     """Decorates an entry point: compiled for these types at once, or taken from the disk."""
 
@@ -58,7 +85,8 @@ def kernel(*types: Any) -> Callable[[Callable], Callable]:
             dispatcher._cache = _Cache(dispatcher.py_func)
         except RuntimeError:  # nowhere to write
             dispatcher._cache = NullCache()
-        dispatcher.compile(types)
+        with _no_garbage():
+            dispatcher.compile(types)
         dispatcher.disable_compile()
         return dispatcher
 
@@ -72,7 +100,7 @@ def told() -> Iterator[None]:
 
     def tell() -> None:
         if not done.wait(PATIENCE_S):
-            text = "mixwell: compiling its kernels, once on this machine; half a minute or so ..."
+            text = "mixwell: compiling its kernels, once on this machine; some twenty seconds ..."
             print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     teller = threading.Thread(target=tell, daemon=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mixwell.render.numba_cpu.compile import part
-from mixwell.render.numba_cpu.memory import bytes_at
+from mixwell.render.numba_cpu.memory import address_of, bytes_at, copy_words, ints_at, words_at
 
 _ALPHA = np.uint32(0xFF000000)
 _ZERO, _TOP = np.float32(0), np.float32(255)
@@ -24,21 +24,21 @@ def sharpness(image, height, width, channels, value, out):
         out: uint32 [height * width].
     """
     factor = np.float32(value)
-    out[:width] = image[:width]
-    last = (height - 1) * width
-    out[last : last + width] = image[last : last + width]
-    lanes = 4 * width
+    lanes, source, to = 4 * width, address_of(image), address_of(out)
+    last = (height - 1) * lanes
+    copy_words(source, width, to)
+    copy_words(source + last, width, to + last)
     for y in range(1, height - 1):
-        begin = image.ctypes.data + y * lanes
+        begin = source + y * lanes
         above, here = bytes_at(begin - lanes, lanes), bytes_at(begin, lanes)
-        below, to = bytes_at(begin + lanes, lanes), bytes_at(out.ctypes.data + y * lanes, lanes)
+        below, levels = bytes_at(begin + lanes, lanes), bytes_at(to + y * lanes, lanes)
         for j in range(4, lanes - 4):
             total = np.int32(above[j - 4]) + above[j] + above[j + 4]
             total += np.int32(below[j - 4]) + below[j] + below[j + 4]
             total += np.int32(here[j - 4]) + 5 * np.int32(here[j]) + here[j + 4]
             smooth = np.float32(np.uint32(2 * total + 13) // np.uint32(26))
             mixed = smooth + factor * (np.float32(here[j]) - smooth)
-            to[j] = np.uint8(np.int32(min(max(mixed, _ZERO), _TOP)))
+            levels[j] = np.uint8(np.int32(min(max(mixed, _ZERO), _TOP)))
         row = y * width
         out[row], out[row + width - 1] = image[row], image[row + width - 1]
         if channels == 4:
@@ -70,29 +70,29 @@ def blur(image, height, width, weights, size, room, out):
         out: uint32 [height * width].
     """
     reach, lanes = size // 2, 4 * width
-    middle = room.view(np.int32)
-    total = middle[height * lanes : (height + 1) * lanes]
-    wide = room[(height + 1) * lanes :]
-    edge = bytes_at(wide.ctypes.data, lanes + 8 * reach)
+    middle = address_of(room)
+    total = ints_at(middle + 4 * height * lanes, lanes)
+    edge = middle + 4 * (height + 1) * lanes
+    wide = words_at(edge, width + 2 * reach)
     for y in range(height):
         for x in range(-reach, width + reach):
             wide[x + reach] = image[y * width + mirrored(x, width)]
-        to = middle[y * lanes : (y + 1) * lanes]
-        _scaled(to, edge[4 * reach : 4 * reach + lanes], weights[reach], 1 << 7)
+        to = ints_at(middle + 4 * y * lanes, lanes)
+        _scaled(to, bytes_at(edge + 4 * reach, lanes), weights[reach], 1 << 7)
         for t in range(1, reach + 1):
-            low, high = 4 * (reach - t), 4 * (reach + t)
-            _add_both(to, edge[low : low + lanes], edge[high : high + lanes], weights[reach + t])
+            low, high = edge + 4 * (reach - t), edge + 4 * (reach + t)
+            _add_both(to, bytes_at(low, lanes), bytes_at(high, lanes), weights[reach + t])
         for j in range(lanes):
             to[j] >>= 8
     for y in range(height):
-        _scaled(total, middle[y * lanes : (y + 1) * lanes], weights[reach], 1 << 19)
+        _scaled(total, ints_at(middle + 4 * y * lanes, lanes), weights[reach], 1 << 19)
         for t in range(1, reach + 1):
-            low, high = mirrored(y - t, height) * lanes, mirrored(y + t, height) * lanes
-            both = middle[low : low + lanes], middle[high : high + lanes]
-            _add_both(total, both[0], both[1], weights[reach + t])
-        to_bytes = bytes_at(out.ctypes.data + y * lanes, lanes)
+            low = middle + 4 * lanes * mirrored(y - t, height)
+            high = middle + 4 * lanes * mirrored(y + t, height)
+            _add_both(total, ints_at(low, lanes), ints_at(high, lanes), weights[reach + t])
+        levels = bytes_at(address_of(out) + y * lanes, lanes)
         for j in range(lanes):
-            to_bytes[j] = np.uint8(total[j] >> 20)
+            levels[j] = np.uint8(total[j] >> 20)
 
 
 @part

@@ -1,7 +1,8 @@
 """The last pass: levels as they go out; `mixwell.render.reference.finish` has the rules.
 
 An output is described by int64 [8]: address, strides c y x in bytes, height, width, form, and
-whether it is normalised. Forms: uint8, float32, float16, bfloat16.
+whether it is normalised. Forms: uint8, float32, float16, bfloat16, and packed pixels for a later
+step.
 """
 
 from __future__ import annotations
@@ -9,10 +10,20 @@ from __future__ import annotations
 import numpy as np
 
 from mixwell.render.numba_cpu.compile import part
-from mixwell.render.numba_cpu.memory import bytes_at, floats_at, halves_at, put_word
+from mixwell.render.numba_cpu.memory import (
+    address_of,
+    bytes_at,
+    copy_longs,
+    copy_words,
+    floats_at,
+    halves_at,
+    longs_here,
+    put_word,
+    words_at,
+)
 from mixwell.render.numba_cpu.pixels import at
 
-UINT8, FLOAT32, FLOAT16, BFLOAT16 = 0, 1, 2, 3
+UINT8, FLOAT32, FLOAT16, BFLOAT16, WORDS = 0, 1, 2, 3, 4
 _TOP = np.float32(255)
 
 
@@ -56,11 +67,10 @@ def store(address, form, value):
 
 @part
 def line_of(target, y, c, spare):
-    """Where a line of floats is made: in the output itself if that is float32 side by side."""
-    begin = target[0] + c * target[1] + y * target[2]
+    """Address where a line of floats is made: the output's if that is float32 side by side."""
     if target[6] == FLOAT32 and target[3] == 4:
-        return floats_at(begin, target[5])
-    return spare
+        return target[0] + c * target[1] + y * target[2]
+    return address_of(spare)
 
 
 @part
@@ -92,7 +102,8 @@ def put_levels(target, y, words, channels):
         # Whole words, each one's empty byte under the next one's first.
         for x in range(width - 1):
             put_word(begin + 3 * x, words[x])
-        width, begin, words = 1, begin + 3 * (width - 1), words[width - 1 :]
+        words = words_at(address_of(words) + 4 * (width - 1), 1)
+        width, begin = 1, begin + 3 * (width - 1)
     for c in range(channels):
         to = bytes_at(begin + c * target[1], (width - 1) * step + 1)
         shift = np.uint32(8 * c)
@@ -105,13 +116,17 @@ def put_levels(target, y, words, channels):
 
 
 @part
-def flat(target):
-    """The same output as one line, if its lines lie one behind the other; else itself."""
-    if target[2] != target[5] * target[3]:
-        return target
-    line = target.copy()
-    line[4], line[5] = 1, target[4] * target[5]
-    return line
+def is_floating(target):
+    """Whether an output can hold what lies between levels."""
+    return target[6] != UINT8 and target[6] != WORDS
+
+
+@part
+def flatten(target, out):
+    """The same output, as one line if its lines lie one behind the other: int64 [8] into `out`."""
+    copy_longs(target, 8, out)
+    if target[2] == target[5] * target[3]:
+        out[4], out[5] = 1, target[4] * target[5]
 
 
 @part
@@ -125,10 +140,12 @@ def put_image(target, words, channels, scales, shifts, spare):
         scales: float32 [4]; with shifts float32 [4] what normalises.
         spare: float32 [h * w], scratch.
     """
-    target = flat(target)
-    width = target[5]
-    for y in range(target[4]):
-        put_words(target, y, words[y * width : (y + 1) * width], channels, scales, shifts, spare)
+    wide = longs_here(1, 8)[0]
+    flatten(target, wide)
+    width = wide[5]
+    for y in range(wide[4]):
+        line = words_at(address_of(words) + 4 * y * width, width)
+        put_words(wide, y, line, channels, scales, shifts, spare)
 
 
 @part
@@ -138,6 +155,9 @@ def put_words(target, y, words, channels, scales, shifts, spare):
         put_levels(target, y, words, channels)
         return
     width = target[5]
+    if target[6] == WORDS:
+        copy_words(address_of(words), width, target[0] + y * target[2])
+        return
     if target[6] == FLOAT32 and target[3] == 4 and channels == 3 and target[7] != 0:
         begin = target[0] + y * target[2]
         red, green = floats_at(begin, width), floats_at(begin + target[1], width)
@@ -145,7 +165,7 @@ def put_words(target, y, words, channels, scales, shifts, spare):
         _normalized_lines(words, red, green, blue, scales, shifts)
         return
     for c in range(channels):
-        line = line_of(target, y, c, spare)
+        line = floats_at(line_of(target, y, c, spare), width)
         shift_bits, scale, shift = np.uint32(8 * c), scales[c], shifts[c]
         if target[7] != 0:
             for x in range(width):

@@ -10,6 +10,7 @@ import numpy as np
 
 from mixwell.plan.steps import Code
 from mixwell.render.numba_cpu.compile import part
+from mixwell.render.numba_cpu.memory import words_here
 from mixwell.render.numba_cpu.pixels import at
 
 _BRIGHTNESS, _CONTRAST = int(Code.BRIGHTNESS), int(Code.CONTRAST)
@@ -43,28 +44,34 @@ def count(image, pixels, counts):
         counts: int64 [3, 256], written.
     """
     # Four sets take turns: neighbours are alike, and a count waits for the one before it.
-    sets = np.zeros((4, 3, 256), np.uint32)
+    sets = words_here(4, 768)
+    for k in range(4):
+        for place in range(768):
+            sets[k, place] = 0
     whole = pixels & ~3
     for i in range(0, whole, 4):
         for k in range(4):
             word = image[at(i + k)]
-            sets[k, 0, at(word & np.uint32(255))] += np.uint32(1)
-            sets[k, 1, at((word >> np.uint32(8)) & np.uint32(255))] += np.uint32(1)
-            sets[k, 2, at((word >> np.uint32(16)) & np.uint32(255))] += np.uint32(1)
+            sets[k, at(word & np.uint32(255))] += np.uint32(1)
+            sets[k, at(256 + ((word >> np.uint32(8)) & np.uint32(255)))] += np.uint32(1)
+            sets[k, at(512 + ((word >> np.uint32(16)) & np.uint32(255)))] += np.uint32(1)
     for i in range(whole, pixels):
         for c in range(3):
-            sets[0, c, at((image[i] >> np.uint32(8 * c)) & np.uint32(255))] += np.uint32(1)
+            level = (image[i] >> np.uint32(8 * c)) & np.uint32(255)
+            sets[0, at(256 * c + level)] += np.uint32(1)
     for c in range(3):
         for level in range(256):
-            counts[c, level] = np.int64(sets[0, c, level]) + sets[1, c, level]
-            counts[c, level] += np.int64(sets[2, c, level]) + sets[3, c, level]
+            place = 256 * c + level
+            counts[c, level] = np.int64(sets[0, place]) + sets[1, place]
+            counts[c, level] += np.int64(sets[2, place]) + sets[3, place]
 
 
 @part
 def moved(counts, table, out):
     """Histograms behind a table."""
-    out[:] = 0
     for c in range(3):
+        for level in range(256):
+            out[c, level] = 0
         for level in range(256):
             out[c, table[c, level]] += counts[c, level]
 
@@ -86,15 +93,15 @@ def blend(base, factor, level):
 
 @part
 def _pivot(counts, channels):
-    pixels = np.int64(0)
-    sums = np.zeros(3, np.int64)
+    pixels, red, green, blue = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     for level in range(256):
         pixels += counts[0, level]
-        for c in range(3):
-            sums[c] += level * counts[c, level]
-    total = sums[0] * 65536
+        red += level * counts[0, level]
+        green += level * counts[1, level]
+        blue += level * counts[2, level]
+    total = red * 65536
     if channels != 1:
-        total = 19595 * sums[0] + 38470 * sums[1] + 7471 * sums[2]
+        total = 19595 * red + 38470 * green + 7471 * blue
     whole = max(pixels << 16, 1)
     return (total + (whole >> 1)) // whole
 
@@ -170,7 +177,7 @@ def join(code, value, counts, channels, table, step):
 @part
 def look_up(image, pixels, table):
     """All pixels through a table uint8 [3, 256]; the fourth channel stays."""
-    words = np.empty((3, 256), np.uint32)
+    words = words_here(3, 256)
     for c in range(3):
         for level in range(256):
             words[c, level] = np.uint32(table[c, level]) << np.uint32(8 * c)

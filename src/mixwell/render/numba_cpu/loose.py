@@ -11,7 +11,7 @@ import numpy as np
 from mixwell.plan.steps import Code, MixMode
 from mixwell.render.numba_cpu.compile import part
 from mixwell.render.numba_cpu.finish import finished, line_of, put_line, store
-from mixwell.render.numba_cpu.memory import words_at
+from mixwell.render.numba_cpu.memory import floats_at, words_at
 from mixwell.render.numba_cpu.mixing import units_at
 from mixwell.render.numba_cpu.noise import erased_value, rectangle
 from mixwell.render.numba_cpu.pixels import channel
@@ -53,9 +53,10 @@ def mix_loose(
         line: float32, a line of scratch; total another.
     """
     width, normalized = np.int64(canvas[1]), target[7] != 0
-    for y in range(canvas[0]):
+    for y in range(np.int64(canvas[0])):
         for c in range(channels):
-            total[:width] = np.float32(fill[c])
+            for x in range(width):
+                total[x] = np.float32(fill[c])
             for s in range(len(mode)):
                 if mode[s] == _SKIP or not rect[s, 1] <= y < rect[s, 3]:
                     continue
@@ -71,7 +72,7 @@ def mix_loose(
                         continue
                     weight = np.float32(units_at(mode[s], units[s], mask, y, x)) * _PART
                     total[x] = line[x - x0] * weight + total[x]
-            out = line_of(target, y, c, line)
+            out = floats_at(line_of(target, y, c, line), width)
             for x in range(width):
                 out[x] = finished(total[x], scales[c], shifts[c], normalized)
             put_line(target, y, c, out)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import extending, types
-from numba.np.numpy_support import carray
+from numba.core import cgutils
+from numba.np.arrayobj import make_array, populate_array
 
 from mixwell.render.numba_cpu.compile import part
 
@@ -23,56 +23,95 @@ def intrinsic(function: Callable) -> Callable[..., Any]:
     return extending.intrinsic(prefer_literal=True)(function)
 
 
+def _array_of(context: Any, builder: Any, pointer: Any, dtype: types.Type, shape: Any) -> Any:
+    """A contiguous array at a pointer, which nobody owns."""
+    array = make_array(types.Array(dtype, len(shape), "C"))(context, builder)
+    size = context.get_abi_sizeof(context.get_data_type(dtype))
+    strides = [ir.Constant(ir.IntType(64), size)]
+    for length in reversed(shape[1:]):
+        strides.insert(0, builder.mul(strides[0], length))
+    populate_array(array, pointer, shape, strides, ir.Constant(ir.IntType(64), size), None)
+    return array._getvalue()
+
+
+def _at_address(dtype: types.Type) -> Callable[..., Any]:
+    """What makes an array [count] of what lies at an address."""
+
+    @extending.intrinsic
+    def at_address(typing: Any, address: Any, count: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer = builder.inttoptr(args[0], context.get_data_type(dtype).as_pointer())
+            return _array_of(context, builder, pointer, dtype, [args[1]])
+
+        return types.Array(dtype, 1, "C")(types.int64, types.int64), code
+
+    return at_address
+
+
+bytes_at = _at_address(types.uint8)
+halves_at = _at_address(types.uint16)
+words_at = _at_address(types.uint32)
+ints_at = _at_address(types.int32)
+longs_at = _at_address(types.int64)
+floats_at = _at_address(types.float32)
+doubles_at = _at_address(types.float64)
+
+
+def _on_stack(dtype: types.Type) -> Callable[..., Any]:
+    """What makes an array [rows, columns], literal numbers, that ends with its function."""
+
+    @intrinsic
+    def on_stack(typing: Any, rows: Any, columns: Any) -> Any:
+        shape = [rows.literal_value, columns.literal_value]
+
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = context.get_data_type(dtype)
+            room = cgutils.alloca_once(builder, kind, size=shape[0] * shape[1])
+            lengths = [ir.Constant(ir.IntType(64), length) for length in shape]
+            return _array_of(context, builder, room, dtype, lengths)
+
+        return types.Array(dtype, 2, "C")(rows, columns), code
+
+    return on_stack
+
+
+bytes_here = _on_stack(types.uint8)
+words_here = _on_stack(types.uint32)
+longs_here = _on_stack(types.int64)
+
+
 @intrinsic
-def _pointer(typing: Any, address: Any) -> Any:
-    """An integer as a pointer."""
+def address_of(typing: Any, array: Any) -> Any:
+    """int64: where a contiguous array begins."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+        data = make_array(array)(context, builder, args[0]).data
+        return builder.ptrtoint(data, ir.IntType(64))
 
-    return types.voidptr(types.int64), code
-
-
-@part
-def bytes_at(address, count):
-    """uint8 [count] at an address."""
-    return carray(_pointer(address), (count,), np.uint8)
+    return types.int64(array), code
 
 
 @part
-def words_at(address, count):
-    """uint32 [count] at an address."""
-    return carray(_pointer(address), (count,), np.uint32)
+def copy_words(source, count, out):
+    """`count` words from one address to another."""
+    given, to = words_at(source, count), words_at(out, count)
+    for i in range(count):
+        to[i] = given[i]
 
 
 @part
-def halves_at(address, count):
-    """uint16 [count] at an address."""
-    return carray(_pointer(address), (count,), np.uint16)
+def fill_words(out, count, word):
+    """The same word `count` times, from an address on."""
+    to = words_at(out, count)
+    for i in range(count):
+        to[i] = word
 
 
 @part
-def floats_at(address, count):
-    """float32 [count] at an address."""
-    return carray(_pointer(address), (count,), np.float32)
-
-
-@part
-def ints_at(address, count):
-    """int32 [count] at an address."""
-    return carray(_pointer(address), (count,), np.int32)
-
-
-@part
-def longs_at(address, count):
-    """int64 [count] at an address."""
-    return carray(_pointer(address), (count,), np.int64)
-
-
-@part
-def doubles_at(address, count):
-    """float64 [count] at an address."""
-    return carray(_pointer(address), (count,), np.float64)
+def copy_longs(source, count, out):
+    """The first `count` numbers of int64 [n] into another array."""
+    for i in range(count):
+        out[i] = source[i]
 
 
 @intrinsic

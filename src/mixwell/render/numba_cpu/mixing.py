@@ -12,14 +12,22 @@ from mixwell.plan.steps import MixMode
 from mixwell.render.numba_cpu.compile import part
 from mixwell.render.numba_cpu.finish import (
     FLOAT32,
-    UINT8,
     finished,
-    flat,
+    flatten,
+    is_floating,
     line_of,
     put_line,
     put_words,
 )
-from mixwell.render.numba_cpu.memory import floats_at, words_at
+from mixwell.render.numba_cpu.memory import (
+    address_of,
+    copy_longs,
+    fill_words,
+    floats_at,
+    ints_at,
+    longs_here,
+    words_at,
+)
 from mixwell.render.numba_cpu.pixels import at, channel, fill_word
 
 _SKIP, _PASTE, _ADD = int(MixMode.SKIP), int(MixMode.PASTE), int(MixMode.ADD)
@@ -48,31 +56,6 @@ def kind_of(mode, units, rect, offset, canvas, empty):
 
 
 @part
-def copied(rows, source, mode, rect, offset, canvas, fill, out):
-    """A canvas whose pixels are copies: uint32 [h * w]."""
-    height, width = np.int64(canvas[0]), np.int64(canvas[1])
-    untouched = True
-    for s in range(len(mode)):
-        if mode[s] == _SKIP:
-            continue
-        x0, y0 = np.int64(rect[s, 0]), np.int64(rect[s, 1])
-        x1, y1 = np.int64(rect[s, 2]), np.int64(rect[s, 3])
-        if untouched and (x1 - x0 != width or y1 - y0 != height):
-            out[: height * width] = fill
-        untouched = False
-        row = rows[source[s]]
-        begin = row[0] + (y0 - offset[s, 1]) * row[2] + 4 * (x0 - offset[s, 0])
-        if x1 - x0 == width and row[2] == 4 * width:
-            out[y0 * width : y1 * width] = words_at(begin, (y1 - y0) * width)
-            continue
-        for y in range(y1 - y0):
-            line = out[(y0 + y) * width + x0 : (y0 + y) * width + x1]
-            line[:] = words_at(begin + y * row[2], x1 - x0)
-    if untouched:
-        out[: height * width] = fill
-
-
-@part
 def units_at(mode, units, mask, y, x):
     """The weight of a source at a pixel, in 1/65536."""
     if mode <= _ADD:
@@ -83,10 +66,13 @@ def units_at(mode, units, mask, y, x):
 
 @part
 def summed(y, rows, source, mode, units, rect, offset, canvas, fill, mask, channels, total):
-    """A line of a canvas in 1/65536 of a level: int32 [channels, width]."""
+    """A line of a canvas in 1/65536 of a level: int32 [channels, width], one behind the other."""
     width = np.int64(canvas[1])
     for c in range(channels):
-        total[c, :width] = np.int32(np.rint(fill[c])) * _FULL
+        line = ints_at(sums_of(total, c, width), width)
+        colour = np.int32(np.rint(fill[c])) * _FULL
+        for x in range(width):
+            line[x] = colour
     for s in range(len(mode)):
         if mode[s] == _SKIP or not rect[s, 1] <= y < rect[s, 3]:
             continue
@@ -95,7 +81,7 @@ def summed(y, rows, source, mode, units, rect, offset, canvas, fill, mask, chann
         begin = row[0] + (y - offset[s, 1]) * row[2] + 4 * (x0 - offset[s, 0])
         pixels = words_at(begin, x1 - x0)
         for c in range(channels):
-            line = total[c]
+            line = ints_at(sums_of(total, c, width), width)
             if mode[s] == _PASTE:
                 for x in range(x1 - x0):
                     line[at(x0 + x)] = channel(pixels[x], 8 * c) << 16
@@ -108,17 +94,24 @@ def summed(y, rows, source, mode, units, rect, offset, canvas, fill, mask, chann
                     weight = units_at(mode[s], units[s], mask, y, x0 + x)
                     line[at(x0 + x)] += channel(pixels[x], 8 * c) * weight
     for c in range(channels):
-        line = total[c]
+        line = ints_at(sums_of(total, c, width), width)
         for x in range(width):
             line[x] = min(max(line[x], np.int32(0)), np.int32(255 * _FULL))
 
 
 @part
+def sums_of(total, c, width):
+    """Address of the sums of one channel."""
+    return address_of(total) + 4 * c * width
+
+
+@part
 def rounded(total, width, channels, out):
     """Sums to packed pixels, half to even."""
-    out[:width] = 0
+    for x in range(width):
+        out[x] = 0
     for c in range(channels):
-        line, shift = total[c], np.uint32(8 * c)
+        line, shift = ints_at(sums_of(total, c, width), width), np.uint32(8 * c)
         for x in range(width):
             level = (line[x] + 32767 + ((line[x] >> 16) & 1)) >> 16
             out[x] |= np.uint32(level) << shift
@@ -135,7 +128,7 @@ def pair_line(target, y, first, second, a, b, channels, scales, shifts, spare):
         _normalized_pair(first, second, a, b, red, green, blue, scales, shifts)
         return
     for c in range(channels):
-        line = line_of(target, y, c, spare)
+        line = floats_at(line_of(target, y, c, spare), width)
         scale, shift, bits = scales[c], shifts[c], 8 * c
         for x in range(width):
             total = np.int32(channel(first[x], bits) * a + channel(second[x], bits) * b)
@@ -165,7 +158,7 @@ def mix_to(
     target, rows, source, mode, units, rect, offset, canvas, fill, mask, channels, scales, shifts,
     words, total, spare,
 ):  # fmt: skip
-    """An output of a mix into its final form.
+    """An output of a mix, packed or in its final form.
 
     Args:
         target: int64 [8], see `finish`.
@@ -175,7 +168,7 @@ def mix_to(
         channels: 1, 3 or 4.
         scales: float32 [4]; with shifts float32 [4] what normalises.
         words: uint32 [h * w], scratch.
-        total: int32 [4, width], scratch.
+        total: int32 [4 * width], scratch.
         spare: float32 [h * w], scratch.
     """
     colour = fill_word(fill, channels)
@@ -187,17 +180,18 @@ def mix_to(
             words, spare,
         )  # fmt: skip
         return
-    if kind == PAIR and target[6] != UINT8:
+    if kind == PAIR and is_floating(target):
         _pair(target, rows, source, mode, units, channels, scales, shifts, spare)
         return
-    for y in range(canvas[0]):
+    for y in range(np.int64(canvas[0])):
         summed(y, rows, source, mode, units, rect, offset, canvas, fill, mask, channels, total)
-        if target[6] == UINT8:
+        if not is_floating(target):
             rounded(total, width, channels, words)
             put_words(target, y, words, channels, scales, shifts, spare)
             continue
         for c in range(channels):
-            line, sums = line_of(target, y, c, spare), total[c]
+            line = floats_at(line_of(target, y, c, spare), width)
+            sums = ints_at(sums_of(total, c, width), width)
             scale, shift, normalized = scales[c], shifts[c], target[7] != 0
             for x in range(width):
                 line[x] = finished(np.float32(sums[x]) * _PART, scale, shift, normalized)
@@ -211,7 +205,8 @@ def _copy(
     """Copied pixels into any output, one rectangle over the other."""
     height, width = np.int64(canvas[0]), np.int64(canvas[1])
     tight = target[2] == width * target[3]
-    piece, empty = target.copy(), True
+    piece, empty, top = longs_here(1, 8)[0], True, np.int64(0)
+    copy_longs(target, 8, piece)
     for s in range(len(mode) + 1):
         last = s == len(mode)
         if not last and mode[s] == _SKIP:
@@ -221,11 +216,12 @@ def _copy(
             x0, y0 = np.int64(rect[s, 0]), np.int64(rect[s, 1])
             x1, y1 = np.int64(rect[s, 2]), np.int64(rect[s, 3])
         if empty and (last or x1 - x0 != width or y1 - y0 != height):
-            words[:width] = fill
+            fill_words(address_of(words), width, fill)
+            line = words_at(address_of(words), width)
             piece[4], piece[5] = 1, width
             for y in range(height):
                 piece[0] = target[0] + y * target[2]
-                put_words(piece, 0, words[:width], channels, scales, shifts, spare)
+                put_words(piece, top, line, channels, scales, shifts, spare)
         empty = False
         if last or x1 <= x0:
             continue
@@ -238,7 +234,7 @@ def _copy(
         for y in range(lines):
             piece[0] = target[0] + (y0 + y) * target[2] + x0 * target[3]
             pixels = words_at(begin + y * row[2], length)
-            put_words(piece, 0, pixels, channels, scales, shifts, spare)
+            put_words(piece, top, pixels, channels, scales, shifts, spare)
 
 
 @part
@@ -248,7 +244,10 @@ def _pair(target, rows, source, mode, units, channels, scales, shifts, spare):
     step_one, step_two = rows[one, 2], rows[two, 2]
     # Rows may be larger than the canvas.
     tight = step_one == 4 * target[5] and step_two == 4 * target[5]
-    wide = flat(target) if tight else target
+    wide = longs_here(1, 8)[0]
+    copy_longs(target, 8, wide)
+    if tight:
+        flatten(target, wide)
     width = wide[5]
     for y in range(wide[4]):
         first = words_at(rows[one, 0] + y * step_one, width)
@@ -267,16 +266,3 @@ def _two(source, mode, units):
             else:
                 two, b = np.int64(source[s]), np.int64(units[s])
     return one, two, (np.int32(a), np.int32(b))
-
-
-@part
-def mix_words(out, rows, source, mode, units, rect, offset, canvas, fill, mask, channels, total):
-    """An output of a mix as packed pixels uint32 [h * w]."""
-    colour = fill_word(fill, channels)
-    if kind_of(mode, units, rect, offset, canvas, colour == 0) == COPY:
-        copied(rows, source, mode, rect, offset, canvas, colour, out)
-        return
-    width = np.int64(canvas[1])
-    for y in range(canvas[0]):
-        summed(y, rows, source, mode, units, rect, offset, canvas, fill, mask, channels, total)
-        rounded(total, width, channels, out[y * width : (y + 1) * width])

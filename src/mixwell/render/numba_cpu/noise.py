@@ -6,6 +6,7 @@ import numpy as np
 
 from mixwell.plan.steps import EraseUnits, EraseValue
 from mixwell.render.numba_cpu.compile import inlined, part
+from mixwell.render.numba_cpu.memory import address_of, words_at
 from mixwell.render.numba_cpu.pixels import at, channel, fill_word
 from mixwell.render.tables import NORMAL_BITS
 
@@ -45,12 +46,14 @@ def noise(image, height, width, channels, std, key, quantiles, room):
     """Adds normal noise; alpha stays. `room`: uint32, scratch for three lines."""
     scale = np.int64(np.rint(std * float(255 << NORMAL_BITS)))
     colours = min(channels, 3)
-    words = room[: 3 * width].reshape(3, width)
+    words, lanes = address_of(room), 4 * width
+    first, second = words_at(words, width), words_at(words + lanes, width)
+    third = words_at(words + 2 * lanes, width)
     for y in range(height):
-        _line_of_words(key, y, words[0], words[1], words[2])
-        line = image[y * width : (y + 1) * width]
+        _line_of_words(key, y, first, second, third)
+        line = words_at(address_of(image) + y * lanes, width)
         for c in range(colours):
-            shift, drawn = np.uint32(8 * c), words[c]
+            shift, drawn = np.uint32(8 * c), words_at(words + c * lanes, width)
             keep = ~(np.uint32(255) << shift)
             for x in range(width):
                 z = np.int64(quantiles[at(drawn[x] >> np.uint32(16))])
@@ -93,7 +96,7 @@ def erase(image, height, width, channels, param, fill, key):
     if param[4] == _CONSTANT:
         colour = fill_word(fill, channels)
     elif param[4] != _PIXEL:
-        colour = random_word(key, 0, 0, channels)
+        colour = random_word(key, np.int64(0), np.int64(0), channels)
     for y in range(y0, y1):
         for x in range(x0, x1):
             if param[4] == _PIXEL:

@@ -16,7 +16,13 @@ from mixwell.render.numba_cpu.levels import (
     needs_counts,
     start,
 )
-from mixwell.render.numba_cpu.memory import words_at
+from mixwell.render.numba_cpu.memory import (
+    address_of,
+    copy_longs,
+    copy_words,
+    longs_here,
+    words_at,
+)
 from mixwell.render.numba_cpu.noise import erase, noise
 from mixwell.render.numba_cpu.pixels import fill_word, pack_line
 from mixwell.render.numba_cpu.resize import resize
@@ -39,18 +45,17 @@ def load(source, packed_source, channels, out):
     if source[2] == width * source[3]:  # one long line
         height, width = 1, height * width
     for y in range(height):
-        line = words_at(out.ctypes.data + 4 * y * width, width)
-        begin = source[0] + y * source[2]
+        to, begin = address_of(out) + 4 * y * width, source[0] + y * source[2]
         if packed_source:
-            line[:] = words_at(begin, width)
+            copy_words(begin, width, to)
         else:
-            pack_line(begin, source[1], source[3], channels, width, line)
+            pack_line(begin, source[1], source[3], channels, width, words_at(to, width))
 
 
 @part
 def run_row(
     source, packed_source, code, param, size_hw, interp, fill, key, slots, channels, kernels,
-    quantiles, one, two, room, counts, table, step,
+    quantiles, one, two, room, counts, behind, table, step,
 ):  # fmt: skip
     """The first `slots` slots of a row.
 
@@ -63,14 +68,15 @@ def run_row(
         kernels: int32 [K, T], weights of blurs.
         quantiles: int32 [65536].
         one: uint32, buffer; two another, room scratch.
-        counts: int64 [2, 3, 256], scratch; table uint8 [3, 256]; step uint8 [256].
+        counts: int64 [3, 256], scratch; behind another; table uint8 [3, 256]; step uint8 [256].
 
     Returns:
-        The buffer that holds the result, the other one, height, width.
+        The buffer that holds the result, and the other one.
     """
     height, width = source[4], source[5]
     loaded = pending = counted = False
-    colours = min(channels, 3)
+    colours, given = min(channels, 3), longs_here(1, 6)[0]
+    copy_longs(source, 6, given)
     for k in range(slots):
         op = code[k]
         if op == _NOTHING:
@@ -82,12 +88,11 @@ def run_row(
             if not pending:
                 start(table)
                 pending, counted = True, False
-            behind = counts[1]
             if needs_counts(op):
                 if not counted:
-                    count(one, height * width, counts[0])
+                    count(one, height * width, counts)
                     counted = True
-                moved(counts[0], table, behind)
+                moved(counts, table, behind)
             join(op, param[k, 0], behind, channels, table, step)
             continue
         if pending:
@@ -96,14 +101,11 @@ def run_row(
         out_h, out_w = np.int64(size_hw[k, 0]), np.int64(size_hw[k, 1])
         if op == _RESIZE:
             if loaded:
-                inner = np.empty(6, np.int64)
-                inner[0], inner[1], inner[2], inner[3] = one.ctypes.data, 1, 4 * width, 4
-                inner[4], inner[5] = height, width
-                resize(inner, param[k], size_hw[k], interp[k], channels, True, room, two)
-                one, two = two, one
-            else:
-                resize(source, param[k], size_hw[k], interp[k], channels, packed_source, room, one)
-                loaded = True
+                given[0], given[1], given[2], given[3] = address_of(one), 1, 4 * width, 4
+                given[4], given[5] = height, width
+            packed = packed_source or loaded
+            resize(given, param[k], size_hw[k], interp[k], channels, packed, room, two)
+            one, two, loaded = two, one, True
             height, width = out_h, out_w
             continue
         if not loaded:
@@ -139,4 +141,4 @@ def run_row(
         load(source, packed_source, channels, one)
     if pending:
         look_up(one, height * width, table)
-    return one, two, height, width
+    return one, two

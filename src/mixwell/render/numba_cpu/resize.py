@@ -8,7 +8,9 @@ import numpy as np
 
 from mixwell.render.numba_cpu.compile import part
 from mixwell.render.numba_cpu.memory import (
+    address_of,
     bytes_at,
+    copy_words,
     doubles_at,
     ints_at,
     longs_at,
@@ -214,7 +216,7 @@ def resize(source, param, size_hw, interp, channels, packed_source, room, out):
     count_x, count_y = tap_count(x0, x1, width, interp), tap_count(y0, y1, height, interp)
     # Scratch, the 8-byte numbers first, so that everything is aligned.
     edge = max(width * count_x, height * count_y)
-    here = room.ctypes.data
+    here = address_of(room)
     exact, here = doubles_at(here, edge), here + 8 * edge
     begin_x, here = longs_at(here, width), here + 8 * width
     begin_y, here = longs_at(here, height), here + 8 * height
@@ -240,13 +242,13 @@ def resize(source, param, size_hw, interp, channels, packed_source, room, out):
     for y in range(lines):
         begin = source[0] + (top + y) * source[2] + left * source[3]
         if packed_source:
-            words_at(line, columns)[:] = words_at(begin, columns)
+            copy_words(begin, columns, line)
         else:
             pack_line(begin, source[1], source[3], channels, columns, words_at(line, columns))
         across(line, begin_x, left, table, need_x, width, middle + 4 * y * width)
     for y in range(height):
         weights = ints_at(weight_y + 4 * y * need_y, need_y)
-        to = out.ctypes.data + 4 * y * width
+        to = address_of(out) + 4 * y * width
         down(middle, width, begin_y[y] - top, weights, need_y, total, to)
 
 

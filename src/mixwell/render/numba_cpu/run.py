@@ -18,6 +18,7 @@ from mixwell.plan.steps import Code, Edit, EraseUnits, Mix, MixMode
 from mixwell.render.buffers import lease
 from mixwell.render.images import Batch
 from mixwell.render.numba_cpu import arguments, kernels
+from mixwell.render.numba_cpu.finish import WORDS
 from mixwell.render.numba_cpu.layout import (
     Words,
     empty_outputs,
@@ -111,7 +112,7 @@ class _Work:
             edit = Edit.nothing(rows.table[:, 4:])
         words = Words.empty(edit.out_hw(rows.table[:, 4:]))
         every = np.arange(edit.rows)
-        self._edit(edit, rows, every, targets_of(words.table, kernels.WORDS), slots)
+        self._edit(edit, rows, every, targets_of(words.table, WORDS), slots)
         return _Rows(words.table, True, words)
 
     def finish_edit(self, edit: Edit, rows: _Rows, todo: np.ndarray, targets: np.ndarray) -> None:
@@ -145,7 +146,7 @@ class _Work:
         """Outputs of a mix, rounded to words; only some of them, if that is said."""
         words = Words.empty(mix.canvas_hw)
         todo = np.arange(mix.rows) if some is None else some
-        self._mix(mix, rows, todo, targets_of(words.table, kernels.WORDS))
+        self._mix(mix, rows, todo, targets_of(words.table, WORDS))
         return _Rows(words.table, True, words)
 
     def _mix(self, mix: Mix, rows: _Rows, todo: np.ndarray, targets: np.ndarray) -> None:

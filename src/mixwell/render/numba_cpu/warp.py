@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from mixwell.render.numba_cpu.compile import part
-from mixwell.render.numba_cpu.memory import words_at
+from mixwell.render.numba_cpu.memory import address_of, words_at
 from mixwell.render.numba_cpu.pixels import at, between, channel, gathered, spread
 from mixwell.render.taps import bicubic_phases
 
@@ -38,13 +38,13 @@ def is_lattice(m):
 
 
 @part
-def fixed(line, bits):
+def fixed(a, b, c, bits):
     """Steps along x and y and the first pixel's centre, in fixed point."""
     one = float(1 << bits)
-    start = (line[2] + line[0] / 2.0) + line[1] / 2.0
+    start = (c + a / 2.0) + b / 2.0
     return (
-        np.int64(np.rint(line[0] * one)),
-        np.int64(np.rint(line[1] * one)),
+        np.int64(np.rint(a * one)),
+        np.int64(np.rint(b * one)),
         np.int64(np.rint(start * one)),
     )
 
@@ -70,6 +70,17 @@ def unit_of(m, height, width):
         for y in (0.0, float(height)):
             largest = max(largest, m[6] * x + m[7] * y + m[8])
     return math.ldexp(1.0, max(math.frexp(largest)[1], 0))
+
+
+@part
+def perspective(m, height, width):
+    """The three rows of a matrix, in units that fit, in fixed point."""
+    unit = unit_of(m, height, width)
+    return (
+        fixed(m[0] / unit, m[1] / unit, m[2] / unit, 24),
+        fixed(m[3] / unit, m[4] / unit, m[5] / unit, 24),
+        fixed(m[6] / unit, m[7] / unit, m[8] / unit, 30),
+    )
 
 
 @part
@@ -185,10 +196,10 @@ def warp(source, height, width, m, size_hw, interp, fill, out):
             _shifted(source, height, width, m, out_h, out_w, fill, out)
             return
         interp = _NEAREST
-    step_x, turn_x, start_x = fixed(m[0:3], 32)
-    step_y, turn_y, start_y = fixed(m[3:6], 32)
+    step_x, turn_x, start_x = fixed(m[0], m[1], m[2], 32)
+    step_y, turn_y, start_y = fixed(m[3], m[4], m[5], 32)
     for y in range(out_h):
-        line = words_at(out.ctypes.data + 4 * y * out_w, out_w)
+        line = words_at(address_of(out) + 4 * y * out_w, out_w)
         u, v = turn_x * y + start_x, turn_y * y + start_y
         low, high = span(step_x, u, width << 32, 0, out_w)
         low, high = span(step_y, v, height << 32, low, high)
@@ -215,7 +226,7 @@ def _shifted(source, height, width, m, out_h, out_w, fill, out):
     low, high = (left - width, left) if back else (-left, width - left)
     low, high = min(max(low, 0), out_w), max(min(high, out_w), 0)
     for y in range(out_h):
-        line = words_at(out.ctypes.data + 4 * y * out_w, out_w)
+        line = words_at(address_of(out) + 4 * y * out_w, out_w)
         row = top - 1 - y if upward else top + y
         if row < 0 or row >= height or high <= low:
             for x in range(out_w):
@@ -236,9 +247,7 @@ def _shifted(source, height, width, m, out_h, out_w, fill, out):
 
 @part
 def _perspective(source, height, width, m, out_h, out_w, interp, fill, out):
-    unit = unit_of(m, out_h, out_w)
-    m = m[:9] / unit
-    line_x, line_y, line_d = fixed(m[0:3], 24), fixed(m[3:6], 24), fixed(m[6:9], 30)
+    line_x, line_y, line_d = perspective(m, out_h, out_w)
     for y in range(out_h):
         for x in range(out_w):
             below = max(line_d[0] * x + line_d[1] * y + line_d[2], 1)
@@ -257,10 +266,10 @@ def clip(image, height, width, param, fill):
     if not is_affine(param):
         _clip_perspective(image, height, width, param, canvas_h, canvas_w, fill)
         return
-    step_x, turn_x, start_x = fixed(param[0:3], 32)
-    step_y, turn_y, start_y = fixed(param[3:6], 32)
+    step_x, turn_x, start_x = fixed(param[0], param[1], param[2], 32)
+    step_y, turn_y, start_y = fixed(param[3], param[4], param[5], 32)
     for y in range(height):
-        line = words_at(image.ctypes.data + 4 * y * width, width)
+        line = words_at(address_of(image) + 4 * y * width, width)
         u, v = turn_x * y + start_x, turn_y * y + start_y
         low, high = span(step_x, u, canvas_w << 32, 0, width)
         low, high = span(step_y, v, canvas_h << 32, low, high)
@@ -272,8 +281,7 @@ def clip(image, height, width, param, fill):
 
 @part
 def _clip_perspective(image, height, width, param, canvas_h, canvas_w, fill):
-    m = param[:9] / unit_of(param, height, width)
-    line_x, line_y, line_d = fixed(m[0:3], 24), fixed(m[3:6], 24), fixed(m[6:9], 30)
+    line_x, line_y, line_d = perspective(param, height, width)
     for y in range(height):
         for x in range(width):
             below = max(line_d[0] * x + line_d[1] * y + line_d[2], 1)

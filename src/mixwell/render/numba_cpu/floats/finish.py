@@ -17,7 +17,7 @@ from mixwell.render.numba_cpu.finish import (
     half_bits,
 )
 from mixwell.render.numba_cpu.floats.lines import copy, line_at
-from mixwell.render.numba_cpu.memory import bytes_at, floats_at, halves_at
+from mixwell.render.numba_cpu.memory import address_of, bytes_at, floats_at, halves_at
 from mixwell.render.numba_cpu.pixels import at
 
 
@@ -47,7 +47,7 @@ def put(target, c, y, line, scale, shift, spare):
         if not is_direct(target):
             stored(begin, target[3], target[6], out)
     elif is_direct(target):
-        copy(line.ctypes.data, count, begin)
+        copy(address_of(line), count, begin)
     else:
         stored(begin, target[3], target[6], line)
 
@@ -93,5 +93,5 @@ def put_image(target, source, channels, scales, shifts, spare):
     lines, count = (1, height * width) if together else (height, width)
     for c in range(channels):
         for y in range(lines):
-            line = line_at(source, c, y, 0, count, spare)
+            line = floats_at(line_at(source, c, y, 0, count, spare), count)
             put(target, c, y, line, scales[c], shifts[c], spare + 4 * height * width)

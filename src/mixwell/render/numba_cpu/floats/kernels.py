@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numba import types
 
 from mixwell.render.numba_cpu.compile import kernel
@@ -10,6 +9,7 @@ from mixwell.render.numba_cpu.floats.finish import is_direct, put_image
 from mixwell.render.numba_cpu.floats.lines import is_tight
 from mixwell.render.numba_cpu.floats.mixing import mix_to
 from mixwell.render.numba_cpu.floats.program import run_row
+from mixwell.render.numba_cpu.memory import bytes_here, longs_here
 
 
 def _array(dtype: types.Type, ndim: int) -> types.Array:
@@ -18,7 +18,9 @@ def _array(dtype: types.Type, ndim: int) -> types.Array:
 
 
 _INT = types.int64
-_SPAN = (_INT, _INT, _array(types.int64, 1), types.Array(types.int64, 2, "C"))
+_TABLE = types.Array(types.int64, 2, "C")
+"""Images or outputs, see `layout`; of the same type as what kernels describe themselves."""
+_SPAN = (_INT, _INT, _array(types.int64, 1), _TABLE)
 """First and last place in a list of rows, the list, and where all rows lie."""
 _EDIT = (
     _array(types.uint8, 2),
@@ -40,7 +42,7 @@ _MIX = (
     _array(types.uint16, 3),
 )
 """source, mode, units, rect_px, offset_px, canvas_hw, fill, mask."""
-_OUTPUT = (_array(types.int64, 2), *[_array(types.float32, 1)] * 4, _array(types.int32, 1))
+_OUTPUT = (_TABLE, *[_array(types.float32, 1)] * 4, _array(types.int32, 1))
 """targets, scales, shifts, mean, std, quantiles."""
 _SCRATCH = (_INT, _INT)
 """Address of scratch, and bytes of a buffer in it."""
@@ -53,13 +55,13 @@ def edit_rows(
 ):  # fmt: skip
     """Rows through their programs, into their final form."""
     one, two, room = scratch, scratch + area, scratch + 2 * area
-    counts, table = np.empty((3, 256), np.int64), np.empty((3, 256), np.uint8)
-    step, here = np.empty(256, np.uint8), np.empty(6, np.int64)
+    counts, table = longs_here(3, 256), bytes_here(3, 256)
+    step, here = bytes_here(1, 256)[0], longs_here(1, 6)[0]
     for i in range(first, last):
         n = todo[i]
         target = targets[n]
         plain = target[7] == 0 and is_direct(target) and is_tight(target, channels)
-        straight = target[0] if plain else np.int64(0)
+        straight = target[0] if plain else 0
         run_row(
             rows[n], code[n], param[n], size_hw[n], interp[n], fill[n], key[n], channels,
             kernels[n if len(kernels) > 1 else 0], mean, std, quantiles, one, two, room, straight,

@@ -27,7 +27,7 @@ def copy(source, count, out):
 
 @part
 def line_at(source, c, y, x, count, spare):
-    """`count` pixels of an image's line from column x on, side by side.
+    """Address of `count` pixels of an image's line from column x on, side by side.
 
     Args:
         source: int64 [6]: address, strides c y x in bytes, height, width.
@@ -40,17 +40,17 @@ def line_at(source, c, y, x, count, spare):
     stride = source[3]
     begin = source[0] + c * source[1] + y * source[2] + x * stride
     if stride == 4:
-        return floats_at(begin, count)
+        return begin
     line = floats_at(spare, count)
     if stride % 4 == 0:
         step = stride >> 2
         given = floats_at(begin, (count - 1) * step + 1)
         for i in range(count):
             line[i] = given[at(i * step)]
-        return line
+        return spare
     for i in range(count):
         line[i] = floats_at(begin + i * stride, 1)[0]
-    return line
+    return spare
 
 
 @part

@@ -105,14 +105,14 @@ def _whole_rows(
     for c in range(channels):
         base = _ZERO if pasted else fill[c]
         for row in range(y, until, step):
-            left = _shown(rows, source, offset, one, c, row, count, total)
+            left = floats_at(_shown(rows, source, offset, one, c, row, count, total), count)
             if two < 0 and a == _UNIT and base == _ZERO:
                 put(target, c, row, left, scales[c], shifts[c], spare)
                 continue
             if two < 0:
                 _one(target, c, row, left, a, base, loose, scales[c], shifts[c], spare)
                 continue
-            right = _shown(rows, source, offset, two, c, row, count, other)
+            right = floats_at(_shown(rows, source, offset, two, c, row, count, other), count)
             _two(target, c, row, left, right, a, b, base, loose, scales[c], shifts[c], spare)
 
 
@@ -124,7 +124,7 @@ def _is_dense(row, width):
 
 @part
 def _shown(rows, source, offset, s, c, y, count, spare):
-    """Lines of a source that is as wide as the canvas."""
+    """Address of lines of a source that is as wide as the canvas."""
     row = rows[source[s]]
     dx, dy = np.int64(offset[s, 0]), np.int64(offset[s, 1])
     return line_at(row, c, y - dy, -dx, count, spare)
@@ -186,7 +186,7 @@ def _sums(
             if count <= 0:
                 continue
             left, row = x0 - np.int64(offset[s, 0]), y - np.int64(offset[s, 1])
-            given = line_at(rows[source[s]], c, row, left, count, spare)
+            given = floats_at(line_at(rows[source[s]], c, row, left, count, spare), count)
             weight = np.float32(units[s]) * _PART
             if untouched and count == width and mode[s] == _ADD:
                 base, untouched = fill[c], False

@@ -25,7 +25,6 @@ from mixwell.render.numba_cpu.floats.tone import (
     saturation,
 )
 from mixwell.render.numba_cpu.floats.warp import clip, warp
-from mixwell.render.numba_cpu.memory import floats_at
 
 _NOTHING, _WARP, _RESIZE, _CLIP = (
     int(c) for c in (Code.NOTHING, Code.WARP, Code.RESIZE, Code.CLIP)
@@ -59,10 +58,8 @@ def load(source, channels, out):
     lines, count = (1, height * width) if together else (height, width)
     for c in range(channels):
         for y in range(lines):
-            to = floats_at(out + 4 * (c * height * width + y * width), count)
-            line = line_at(source, c, y, 0, count, to.ctypes.data)
-            for x in range(count):
-                to[x] = line[x]
+            to = out + 4 * (c * height * width + y * width)
+            copy(line_at(source, c, y, 0, count, to), count, to)
 
 
 @part

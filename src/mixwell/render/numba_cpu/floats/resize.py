@@ -71,7 +71,7 @@ def resize(source, param, size_hw, interp, channels, room, out):
 def _load(source, c, y, x, count, wide, out):
     """A part of a line, with zeros behind it: what does not count must not be NaN."""
     line = floats_at(out, wide)
-    given = line_at(source, c, y, x, count, out)
+    given = floats_at(line_at(source, c, y, x, count, out), count)
     for i in range(count):
         line[i] = given[i]
     for i in range(count, wide):

@@ -11,7 +11,7 @@ from mixwell.render.numba_cpu.compile import part
 from mixwell.render.numba_cpu.floats.lines import clipped
 from mixwell.render.numba_cpu.memory import floats_at, longs_at
 from mixwell.render.numba_cpu.pixels import at
-from mixwell.render.numba_cpu.warp import fixed, is_affine, is_lattice, looked_at, span, unit_of
+from mixwell.render.numba_cpu.warp import fixed, is_affine, is_lattice, looked_at, perspective, span
 
 _NEAREST, _BILINEAR = 0, 1
 _HALF, _LOW = np.int64(1 << 31), np.int64((1 << 32) - 1)
@@ -81,16 +81,11 @@ def _numbers(m, height, width):
     none = np.int64(0)
     if is_affine(m):
         return (
-            fixed((m[0], m[1], m[2]), 32),
-            fixed((m[3], m[4], m[5]), 32),
+            fixed(m[0], m[1], m[2], 32),
+            fixed(m[3], m[4], m[5], 32),
             (none, none, none),
         )
-    unit = unit_of(m, height, width)
-    return (
-        fixed((m[0] / unit, m[1] / unit, m[2] / unit), 24),
-        fixed((m[3] / unit, m[4] / unit, m[5] / unit), 24),
-        fixed((m[6] / unit, m[7] / unit, m[8] / unit), 30),
-    )
+    return perspective(m, height, width)
 
 
 @part
