@@ -16,10 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
+import mixwell as mw
 from mixwell import _rng
 from mixwell._beta import beta_ppf
 from mixwell._errors import PolicyError
-from mixwell._rng import Draws, Keys, batch_derangement, batch_permutation, philox4x32, question
+from mixwell._rng import (
+    DERANGEMENT,
+    Draws,
+    Keys,
+    batch_derangement,
+    batch_permutation,
+    philox4x32,
+    question,
+)
 from tests.oracles import rng as oracle
 
 CHANCE = 1e-6
@@ -398,3 +407,32 @@ def test_one_row_has_no_derangement():
     with pytest.raises(PolicyError, match="needs at least 2 rows, got 1"):
         batch_derangement(batch(0), "p", 1)
     assert batch_derangement(batch(0), "p", 0).tolist() == []
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 7, 64])
+@pytest.mark.parametrize("seed", [0, 5, 2**64 - 1])
+def test_what_is_drawn_ahead_is_what_would_be_drawn(rows, seed):
+    keys = Keys(np.arange(rows) * 3 + 1, epoch=2, step=9, rank=1)
+    plain = Draws(keys, seed, "/1")
+    asks = [("/1", "a", 1), ("/1", "b", 3), ("/1", "pairing", DERANGEMENT), ("/2", "a", 2)]
+    ahead = Draws(keys, seed, "/1").asked(asks)
+    assert set(ahead.ahead.units) == {("/1", "a"), ("/1", "b"), ("/2", "a")}
+    assert len(ahead.ahead.words) == 4
+    for draws, other in ((plain, ahead), (plain.child("x"), ahead.child("x"))):
+        np.testing.assert_array_equal(draws.uniform("a"), other.uniform("a"))
+        np.testing.assert_array_equal(draws.uniforms("b", 3), other.uniforms("b", 3))
+        for size in {rows, 2 * rows} - {1}:  # views have more rows than what was asked for
+            found = batch_derangement(other, "pairing", size)
+            np.testing.assert_array_equal(batch_derangement(draws, "pairing", size), found)
+            assert sorted(found) == list(range(size)) and not (found == np.arange(size)).any()
+    for held in ahead.ahead.words.values():
+        assert held.shape == (1, 2 * rows)
+
+
+def test_mixers_say_that_they_draw_derangements():
+    """What `asks` forgets is drawn later, which takes time and changes nothing else."""
+    policy = mw.Policy(mw.OneOf(mw.MixUp(), mw.CutMix()), mw.MixUp(lam="batch"))
+    said = {(path, name) for path, name, count in policy._asks if count == DERANGEMENT}
+    assert said == {("/0/0", "pairing"), ("/0/1", "pairing"), ("/1", "pairing")}
+    asks = mw.Policy(mw.MixUp(pairing="roll"))._asks
+    assert [name for _, name, _ in asks] == ["lam"]

@@ -39,8 +39,10 @@ def beta_ppf(u: np.ndarray, a: float, b: float) -> tuple[np.ndarray, np.ndarray]
     for name, value in (("a", a), ("b", b)):
         if not 0.01 <= value <= 1000.0:
             raise PolicyError(f"Beta needs {name} in 0.01 .. 1000, got {value}.")
-    z_grid, cdf, slope = _table(float(a), float(b))
     given = np.asarray(u, np.float64)
+    if a == b == 1.0:  # uniform
+        return given.copy(), 1.0 - given
+    z_grid, cdf, slope = _table(float(a), float(b))
     u = np.clip(given.reshape(-1), cdf[0], cdf[-1])
     cell = np.clip(np.searchsorted(cdf, u, side="right") - 1, 0, len(cdf) - 2)
     z = z_grid[cell] + (z_grid[1] - z_grid[0]) * _solve_hermite(u, cell, cdf, slope)

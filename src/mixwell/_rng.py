@@ -50,25 +50,30 @@ def philox4x32(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
     lead = np.broadcast_shapes(counter.shape[:-1], key.shape[:-1])
     words = np.broadcast_to(counter, (*lead, 4)).reshape(-1, 4).T.astype(np.uint64)
     even, odd = np.ascontiguousarray(words[0::2]), np.ascontiguousarray(words[1::2])
-    _rounds(even, odd, np.broadcast_to(key, (*lead, 2)).reshape(-1, 2).T.astype(np.uint64))
+    _rounds(even, odd, _schedule(np.broadcast_to(key, (*lead, 2)).reshape(-1, 2).T))
     out = np.empty((*lead, 4), np.uint32)
     out[..., 0::2], out[..., 1::2] = (half.T.reshape(*lead, 2) for half in (even, odd))
     return out
 
 
-def _rounds(even: np.ndarray, odd: np.ndarray, key: np.ndarray) -> None:
-    """Ten rounds in place on words 0 and 2 and words 1 and 3, uint64 [2, n]; key uint64 [2, n]
+def _schedule(key: np.ndarray) -> list[np.ndarray]:
+    """The keys of ten rounds, uint64 [2, n] each."""
+    key = key.astype(np.uint64)
+    return [(key + round_ * _WEYL) & _LOW for round_ in np.arange(10, dtype=np.uint64)]
+
+
+def _rounds(even: np.ndarray, odd: np.ndarray, schedule: Sequence[np.ndarray]) -> None:
+    """Ten rounds in place on words 0 and 2 and words 1 and 3, uint64 [2, n]; keys uint64 [2, n]
     or [2, 1]."""
     # Rows of another width: arrays whose lengths are powers of two would share cache lines' sets.
     product = np.empty((2, even.shape[1] + 40), np.uint64)[:, 16:-24]
     crossed = product[::-1]
-    for _ in range(10):
+    for key in schedule:
         np.multiply(even, _MULTIPLY, out=product)
         np.right_shift(crossed, _SHIFT, out=even)
         np.bitwise_xor(odd, key, out=odd)
         np.bitwise_xor(even, odd, out=even)
         np.bitwise_and(crossed, _LOW, out=odd)
-        key = (key + _WEYL) & _LOW
 
 
 def seed_words(seed: int) -> np.ndarray:
@@ -159,7 +164,13 @@ class Keys:
 
 
 Ask = tuple[str, str, int]
-"""An op's path, the name of a draw, and how many uniform numbers of each row it takes."""
+"""An op's path, the name of a draw, and how many uniform numbers of each row it takes, or
+DERANGEMENT."""
+
+DERANGEMENT = -1
+"""Instead of a count: the draw is `batch_derangement`."""
+
+_TRIES = 4  # of a derangement, drawn in one go
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,15 +212,26 @@ class Draws:
 
         Seeds that cannot be are left to the op that draws first, whose name the error bears.
         """
-        numbers = [q for path, name, n in asks for q in _questions(path, name, -(-n // 2))]
-        if not numbers or not 0 <= self.seed < 2**64:
+        if not asks or not 0 <= self.seed < 2**64:
             return self
-        units = self._units_of(numbers)
+        own = [ask for ask in asks if ask[2] != DERANGEMENT]
+        pairings = [(path, name) for path, name, count in asks if count == DERANGEMENT]
+        tries = [(path, attempt) for path, name in pairings for attempt in _attempts(name, 0)]
+        numbers = [q for path, name, n in own for q in _questions(path, name, -(-n // 2))]
+        size = len(self.keys)
+        blocks = -(-size // 2)
+        rows, batch = self._counters(numbers), self._batch_counters(tries, blocks)
+        even, odd = (np.concatenate(halves, axis=1) for halves in zip(rows, batch, strict=True))
+        _rounds(even, odd, _keys_of(self.seed))
+        split = len(numbers) * size
+        units = self._in_units(even[:, :split], odd[:, :split], len(numbers))
         held, first = {}, 0
-        for path, name, count in asks:
+        for path, name, count in own:
             held[path, name] = units[first : first + count]
             first += count + count % 2
-        return replace(self, ahead=Ahead(self.keys, held))
+        words = _in_order(even[:, split:], odd[:, split:]).reshape(len(tries), 1, 4 * blocks)
+        known = dict(zip(tries, words[..., : 2 * size], strict=True))
+        return replace(self, ahead=Ahead(self.keys, held, known))
 
     def take(self, rows: np.ndarray) -> Draws:
         """The same op's draws, for some of the rows."""
@@ -229,36 +251,40 @@ class Draws:
         """uint32 [N, count]; with `per_batch` [1, count], keyed by (epoch, step, rank)."""
         blocks = -(-count // 4)
         if per_batch:
-            held = self._held.words.get((self.path, name))
+            held = self.held.words.get((self.path, name))
             if held is not None and held.shape[1] == count:
                 return held
             return self._batch_words([name], count)[0]
         out = _in_order(*self._blocks(_questions(self.path, name, blocks)))
-        return out.swapaxes(0, 1).reshape(len(self.keys), blocks * 4)[:, :count]
+        return (
+            out.reshape(blocks, len(self.keys), 4)
+            .swapaxes(0, 1)
+            .reshape(len(self.keys), blocks * 4)[:, :count]
+        )
 
     def _batch_words(self, names: Sequence[str], count: int) -> list[np.ndarray]:
         """For each name uint32 [1, count], keyed by (epoch, step, rank)."""
         blocks = -(-count // 4)
-        asks = [question(self.path, f"batch {self.keys.step}:{name}") for name in names]
-        out = _in_order(*self._blocks(asks, blocks))
-        return list(out.reshape(len(names), 1, 4 * blocks)[..., :count])
+        even, odd = self._batch_counters([(self.path, name) for name in names], blocks)
+        _rounds(even, odd, _keys_of(self.seed))
+        return list(_in_order(even, odd).reshape(len(names), 1, 4 * blocks)[..., :count])
 
-    def _blocks(
-        self, questions: Sequence[int], batch_blocks: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Words 0 and 2, words 1 and 3 of blocks: uint64 [2, Q, N], or [2, Q, batch_blocks]."""
-        keys, asks = self.keys, np.array(questions, np.int64)[:, None]
-        index, copy = keys.index, keys.copy
-        if batch_blocks is not None:
-            index, copy = np.arange(batch_blocks), keys.rank
-        even = np.empty((2, len(asks), len(index)), np.uint64)
-        odd = np.empty_like(even)
-        even[0] = index
-        odd[0] = keys.epoch
-        even[1] = (np.asarray(copy) << 16) | (asks >> 32)
-        odd[1] = asks & 0xFFFFFFFF
-        _rounds(even.reshape(2, -1), odd.reshape(2, -1), _key(self.seed))
+    def _blocks(self, questions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Words 0 and 2, words 1 and 3 of the rows' blocks: uint64 [2, Q * N]."""
+        even, odd = self._counters(questions)
+        _rounds(even, odd, _keys_of(self.seed))
         return even, odd
+
+    def _counters(self, questions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """What `_rounds` makes the rows' blocks of: uint64 [2, Q * N] twice."""
+        return _counters(questions, self.keys.index, self.keys.copy, self.keys.epoch)
+
+    def _batch_counters(
+        self, names: Sequence[tuple[str, str]], blocks: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same for the batch as a whole, of (path, name): uint64 [2, Q * blocks] twice."""
+        asks = [question(path, f"batch {self.keys.step}:{name}") for path, name in names]
+        return _counters(asks, np.arange(blocks), self.keys.rank, self.keys.epoch)
 
     def uniform(self, name: str, low: float = 0.0, high: float = 1.0, **scope: bool) -> np.ndarray:
         """float64 [N], uniform on [low, high), 53 bits; with `per_batch` [1]."""
@@ -272,21 +298,26 @@ class Draws:
         return low + (high - low) * self._units(name, count).T
 
     @property
-    def _held(self) -> Ahead:
+    def held(self) -> Ahead:
         """What was drawn ahead for these very keys."""
         return self.ahead if self.ahead.keys is self.keys else _NOTHING
 
     def _units(self, name: str, count: int) -> np.ndarray:
         """float64 [count, N] on [0, 1), perhaps drawn ahead."""
-        held = self._held.units.get((self.path, name))
+        held = self.held.units.get((self.path, name))
         if held is not None and len(held) == count:
             return held
         return self._units_of(_questions(self.path, name, -(-count // 2)))[:count]
 
     def _units_of(self, asks: Sequence[int]) -> np.ndarray:
         """float64 [2 * Q, N] on [0, 1): two numbers from each question's block."""
-        units = _unit(*self._blocks(asks))
-        return units.swapaxes(0, 1).reshape(2 * len(asks), len(self.keys))
+        return self._in_units(*self._blocks(asks), len(asks))
+
+    def _in_units(self, even: np.ndarray, odd: np.ndarray, asks: int) -> np.ndarray:
+        """float64 [2 * Q, N] on [0, 1) from the rows' blocks, uint64 [2, Q * N] twice."""
+        size = len(self.keys)
+        units = _unit(even, odd).reshape(2, asks, size)
+        return units.swapaxes(0, 1).reshape(2 * asks, size)
 
     def integers(self, name: str, low: int | np.ndarray, high: int | np.ndarray) -> np.ndarray:
         """int64 [N], uniform on low .. high - 1 (arrays of N allowed); empty spans give low."""
@@ -343,13 +374,26 @@ def _questions(path: str, name: str, blocks: int) -> list[int]:
 
 
 @lru_cache(maxsize=64)
-def _key(seed: int) -> np.ndarray:
-    """uint64 [2, 1]."""
-    return seed_words(seed).astype(np.uint64)[:, None]
+def _keys_of(seed: int) -> list[np.ndarray]:
+    """The keys of a seed's ten rounds, uint64 [2, 1] each."""
+    return _schedule(seed_words(seed)[:, None])
+
+
+def _counters(
+    questions: Sequence[int], index: np.ndarray, copy: np.ndarray | int, epoch: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Words 0 and 2, words 1 and 3 of each question's counter for each index."""
+    asks = np.array(questions, np.int64)[:, None]
+    even = np.empty((2, len(asks), len(index)), np.uint64)
+    odd = np.empty_like(even)
+    even[0], odd[0] = index, epoch
+    even[1] = (np.asarray(copy) << 16) | (asks >> 32)
+    odd[1] = asks & 0xFFFFFFFF
+    return even.reshape(2, -1), odd.reshape(2, -1)
 
 
 def _in_order(even: np.ndarray, odd: np.ndarray) -> np.ndarray:
-    """uint32 [Q, N, 4] from words 0 and 2, and words 1 and 3, of each block."""
+    """uint32 [n, 4] from words 0 and 2, and words 1 and 3, of each block."""
     out = np.empty((*even.shape[1:], 4), np.uint32)
     for i, half in enumerate((even, odd)):
         out[..., i], out[..., i + 2] = half
@@ -367,6 +411,11 @@ def batch_permutation(draws: Draws, name: str, size: int) -> np.ndarray:
     return np.argsort((words[0::2] << _SHIFT) | words[1::2], kind="stable")
 
 
+def _attempts(name: str, first: int) -> list[str]:
+    """The names of some tries of a derangement."""
+    return [f"{name}:{attempt}" for attempt in range(first, first + _TRIES)]
+
+
 def batch_derangement(draws: Draws, name: str, size: int) -> np.ndarray:
     """int64 [size]: a uniform permutation without fixed points, keyed by (epoch, step, rank).
 
@@ -379,13 +428,15 @@ def batch_derangement(draws: Draws, name: str, size: int) -> np.ndarray:
     if size == 1:
         raise PolicyError("A derangement needs at least 2 rows, got 1.")
     own = order = np.arange(size)
-    names = [f"{name}:{attempt}" for attempt in range(64)]
-    for attempt in range(64):
-        if attempt % 4 == 0:
-            draws = draws.batch_asked(names[attempt : attempt + 4], 2 * size)
-        order = batch_permutation(draws, names[attempt], size)
-        if not (order == own).any():
-            return order
+    for first in range(0, 64, _TRIES):
+        names = _attempts(name, first)
+        known = draws.held.words.get((draws.path, names[0]))
+        if known is None or known.shape[1] != 2 * size:
+            draws = draws.batch_asked(names, 2 * size)
+        for attempt in names:
+            order = batch_permutation(draws, attempt, size)
+            if not (order == own).any():
+                return order
     cycle = np.empty(size, np.int64)
     cycle[order] = np.roll(order, 1)
     return cycle

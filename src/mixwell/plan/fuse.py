@@ -23,8 +23,11 @@ from mixwell.plan import geometry
 from mixwell.plan.check import COORDINATE_LIMIT, SIDE_LIMIT
 from mixwell.plan.steps import PARAMS, Code, Edit
 
-_OPENS = np.isin(np.arange(256), (Code.WARP, Code.RESIZE))
-_CLOSES = ~np.isin(np.arange(256), (Code.NOTHING, Code.WARP, Code.RESIZE))
+_NOTHING, _WARP, _RESIZE, _CLIP = (
+    int(c) for c in (Code.NOTHING, Code.WARP, Code.RESIZE, Code.CLIP)
+)
+_OPENS = np.isin(np.arange(256), (_WARP, _RESIZE))
+_CLOSES = ~np.isin(np.arange(256), (_NOTHING, _WARP, _RESIZE))
 
 
 def fuse_edit(edit: Edit, in_hw: np.ndarray) -> Edit:
@@ -52,13 +55,13 @@ class _Run:
         code = self.edit.code[:, slot].copy()
         opens, closes = _OPENS[code], _CLOSES[code]
         meets = np.flatnonzero(opens & (self.open >= 0))
-        code, open_code = code[meets], self.edit.code[meets, self.open[meets]]
+        pairs = 256 * code[meets].astype(np.int64) + self.edit.code[meets, self.open[meets]]
         for own, earlier, join in (
-            (Code.WARP, Code.WARP, self._join_warps),
-            (Code.RESIZE, Code.WARP, self._resize_takes_crop),
-            (Code.WARP, Code.RESIZE, self._resize_takes_flip),
+            (_WARP, _WARP, self._join_warps),
+            (_RESIZE, _WARP, self._resize_takes_crop),
+            (_WARP, _RESIZE, self._resize_takes_flip),
         ):
-            rows = meets[(code == own) & (open_code == earlier)]
+            rows = meets[pairs == 256 * own + earlier]
             if len(rows):
                 opens[rows[join(rows, slot)]] = False
         self.open[opens] = slot
@@ -93,7 +96,7 @@ class _Run:
         param[at_a, :9] = both.reshape(-1, 9)
         param[at_b, 9:11] = middle_hw
         param[at_b[covered]] = 0.0
-        e.code.reshape(-1)[at_b] = np.where(covered, Code.NOTHING, Code.CLIP)
+        e.code.reshape(-1)[at_b] = np.where(covered, _NOTHING, _CLIP)
         return fits
 
     def _clips(
@@ -101,7 +104,7 @@ class _Run:
     ) -> Iterator[tuple[np.ndarray, int]]:
         """The CLIPs between open warps and a slot: places in `rows`, and the slot they are in."""
         for between in range(1, slot):
-            clips = (self.edit.code[:, between] == Code.CLIP)[rows] & (between > first)
+            clips = (self.edit.code[:, between] == _CLIP)[rows] & (between > first)
             if clips.any():
                 yield np.flatnonzero(clips), between
 
@@ -114,33 +117,41 @@ class _Run:
         fits &= geometry.centres_inside(crop, middle_hw, canvas_hw)
         # CLIPs behind the open warp mean that some of what the resize averages is fill.
         span = np.arange(e.slots)
-        clips = (e.code[rows] == Code.CLIP) & (span > first[:, None]) & (span < slot)
+        clips = (e.code[rows] == _CLIP) & (span > first[:, None]) & (span < slot)
         fits &= ~clips.any(axis=1)
         rows, first, crop = rows[fits], first[fits], crop[fits]
         box = e.param[rows, slot, :4].reshape(-1, 2, 2)
         e.param[rows, first] = 0.0
         e.param[rows, first, :4] = geometry.apply(crop, box).reshape(-1, 4)
         e.interp[rows, first] = e.interp[rows, slot]
-        e.code[rows, first], e.code[rows, slot] = Code.RESIZE, Code.NOTHING
+        e.code[rows, first], e.code[rows, slot] = _RESIZE, _NOTHING
         self._resize_span(rows, first, slot, e.size_hw[rows, slot].copy())
         return fits
 
     def _resize_takes_flip(self, rows: np.ndarray, slot: int) -> np.ndarray:
-        e, first = self.edit, self.open[rows]
-        m = self._matrix(rows, slot)
-        h, w = np.moveaxis(e.size_hw[rows, slot], -1, 0)
-        same = (e.size_hw[rows, slot] == e.size_hw[rows, slot - 1]).all(axis=1)
-        mirror_x = (m[:, 0, 0] == -1) & (m[:, 0, 2] == w)
-        mirror_y = (m[:, 1, 1] == -1) & (m[:, 1, 2] == h)
-        keep_x = (m[:, 0, 0] == 1) & (m[:, 0, 2] == 0)
-        keep_y = (m[:, 1, 1] == 1) & (m[:, 1, 2] == 0)
-        fits = same & geometry.is_lattice(m) & (mirror_x | keep_x) & (mirror_y | keep_y)
-        for axis, mirror in ((0, mirror_x), (1, mirror_y)):
-            at, where = first[fits & mirror], rows[fits & mirror]
-            low, high = e.param[where, at, axis].copy(), e.param[where, at, axis + 2].copy()
-            e.param[where, at, axis], e.param[where, at, axis + 2] = high, low
-        e.code[rows[fits], slot] = Code.NOTHING
-        e.param[rows[fits], slot] = 0.0
+        e = self.edit
+        at = rows * e.slots + slot
+        m = self._maps(at)
+        fits = geometry.is_lattice(m)
+        if not fits.any():
+            return fits
+        size_hw = self._sizes(at)
+        fits &= (size_hw == self._sizes(at - 1)).all(axis=1)
+        boxes = rows * e.slots + self.open[rows]
+        param = e.param.reshape(-1, PARAMS)
+        mirrors = []
+        for axis in (0, 1):
+            scale, start = m[:, axis, axis], m[:, axis, 2]
+            mirrors.append((scale == -1) & (start == size_hw[:, 1 - axis]))
+            fits &= mirrors[axis] | ((scale == 1) & (start == 0))
+        for axis, mirror in enumerate(mirrors):
+            where = boxes[fits & mirror]
+            param[where, axis], param[where, axis + 2] = (
+                param[where, axis + 2],
+                param[where, axis],
+            )
+        e.code.reshape(-1)[at[fits]] = _NOTHING
+        param[at[fits]] = 0.0
         return fits
 
     def _resize_span(
@@ -186,7 +197,7 @@ def _surely_near(m: np.ndarray) -> bool:
 
 def _without_idle_slots(edit: Edit, in_hw: np.ndarray, resizes: bool) -> Edit:
     """Move each row's work to the front and drop the slots that no row uses."""
-    busy = edit.code != Code.NOTHING
+    busy = edit.code != _NOTHING
     count = busy.sum(axis=1)
     slots = max(int(count.max(initial=0)), 1)
     rank = 2 * np.arange(edit.rows)[:, None] + ~busy

@@ -27,7 +27,10 @@ def shift(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def about_centre(m: np.ndarray, size_hw: np.ndarray) -> np.ndarray:
     """Apply the linear part about the image's centre instead of the corner."""
     x, y = size_hw[:, 1] / 2.0, size_hw[:, 0] / 2.0
-    return shift(-x, -y) @ m @ shift(x, y)
+    out = m.copy()
+    for axis, middle in enumerate((x, y)):
+        out[:, axis, 2] += middle - (m[:, axis, 0] * x + m[:, axis, 1] * y)
+    return out
 
 
 def rotation(angle_deg: np.ndarray) -> np.ndarray:
@@ -90,7 +93,7 @@ def is_affine(m: np.ndarray) -> np.ndarray:
 
 def is_lattice(m: np.ndarray) -> np.ndarray:
     """bool [...]: pixel centres go exactly to pixel centres (flips, turns by 90°, whole shifts)."""
-    columns = np.ascontiguousarray(np.moveaxis(m.reshape(*m.shape[:-2], 9), -1, 0))
+    columns = np.ascontiguousarray(m.reshape(-1, 9).T).reshape(9, *m.shape[:-2])
     one, none, whole = np.abs(columns) == 1, columns == 0, columns == np.rint(columns)
     upright = one[0] & one[4] & none[1] & none[3]
     turned = none[0] & none[4] & one[1] & one[3]

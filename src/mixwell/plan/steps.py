@@ -281,6 +281,8 @@ class Mix:
     def tidy(self) -> Mix:
         """The same mix with mask and label as small as can be, so that equal work looks equal."""
         mask, label = self.mask, self.label
+        if mask is None and label is None:
+            return self
         if mask is not None:
             need = self.masked.any(axis=1)
             h, w = self.canvas_hw[need].max(axis=0, initial=0)

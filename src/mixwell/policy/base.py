@@ -63,7 +63,8 @@ class Rows:
 
     def child(self, step: int | str) -> Rows:
         """The same rows for an op inside this one."""
-        return replace(self, draws=self.draws.child(step))
+        draws = self.draws.child(step)
+        return Rows(self.size_hw, draws, self.labels, self.pool_hw, self.things)
 
     @property
     def pool(self) -> np.ndarray:

@@ -9,7 +9,7 @@ PLAN = ("tests/plan/test_plan.py",)
 FUSE = ("tests/plan/test_fuse.py",)
 
 FAULTS: tuple[Fault, ...] = (
-    Fault("philox: nine rounds", "_rng.py", "for _ in range(10):", "for _ in range(9):", RNG),
+    Fault("philox: nine rounds", "_rng.py", "in np.arange(10, ", "in np.arange(9, ", RNG),
     Fault(
         "rng: copies of one image equal",
         "_rng.py",
@@ -17,7 +17,35 @@ FAULTS: tuple[Fault, ...] = (
         "(np.asarray(copy) * 0) | (asks >> 32)",
         RNG,
     ),
-    Fault("rng: epochs equal", "_rng.py", "= keys.epoch\n", "= 0\n", RNG),
+    Fault("rng: epochs equal", "_rng.py", "= index, epoch\n", "= index, 0\n", RNG),
+    Fault(
+        "rng: tries of a derangement in another order",
+        "_rng.py",
+        "zip(tries, words[",
+        "zip(tries[::-1], words[",
+        RNG,
+    ),
+    Fault(
+        "beta: the uniform one the wrong way round",
+        "_beta.py",
+        "return given.copy(), 1.0 - given",
+        "return 1.0 - given, given.copy()",
+        RNG,
+    ),
+    Fault(
+        "fuse: a mirror taken for none",
+        "plan/fuse.py",
+        "boxes[fits & mirror]",
+        "boxes[fits & ~mirror]",
+        ("tests/plan/test_fuse.py",),
+    ),
+    Fault(
+        "geometry: not about the centre",
+        "plan/geometry.py",
+        "+= middle -",
+        "+= 0 * middle -",
+        ("tests/policy/test_warp.py",),
+    ),
     Fault(
         "rng: all questions of an op share a number",
         "_rng.py",
@@ -73,8 +101,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "fuse: the canvas between two warps forgotten",
         "plan/fuse.py",
-        "np.where(covered, Code.NOTHING, Code.CLIP)",
-        "np.where(covered, Code.NOTHING, Code.NOTHING)",
+        "np.where(covered, _NOTHING, _CLIP)",
+        "np.where(covered, _NOTHING, _NOTHING)",
         FUSE,
     ),
     Fault(
