@@ -166,7 +166,7 @@ def test_a_child_process_may_iterate_anew():
     wanted = list(loader())
     running = iter(batches)
     next(running)
-    wait_until_idle(batches)  # a fork in the middle of a thread's work is never safe, in any program
+    wait_until_idle(batches)  # a fork in the middle of a thread's work is never safe anywhere
     child = os.fork()
     if child == 0:
         code = 1

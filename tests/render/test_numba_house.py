@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ pytest.importorskip("numba", reason="no Numba: unproven that the fast backend's 
 
 from mixwell.plan.steps import Code
 from mixwell.render.numba_cpu import compile as compiling
-from mixwell.render.numba_cpu import pool, processors
+from mixwell.render.numba_cpu import pool, processors, serve
 
 FLIP = slot(Code.WARP, flip_x(300))
 
@@ -270,6 +272,33 @@ def test_children_of_a_fork_render():
         [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60
     )
     assert "forks agree" in done.stdout, done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here: unproven that forks wait")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_fork_waits_for_a_thread_that_compiles(monkeypatch):
+    begun = threading.Event()
+
+    def slow(name):
+        begun.set()
+        time.sleep(0.5)
+        return SimpleNamespace(run=lambda *args: name)
+
+    monkeypatch.setattr(serve, "import_module", slow)
+    monkeypatch.setattr(serve, "_loaded", {})
+    call = SimpleNamespace(kind="uint8"), None, None
+    thread = threading.Thread(target=serve.run, args=call)
+    thread.start()
+    assert begun.wait(20)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)  # ends it if it waits for a lock that nobody holds any more
+        try:
+            os._exit(serve.run(*call) != serve._RENDERERS["uint8"])
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join()
 
 
 # ------------------------------------------------------------------ compiling

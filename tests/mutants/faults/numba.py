@@ -69,4 +69,5 @@ FAULTS: tuple[Fault, ...] = (
         "mmap.MAP_SHARED",
         _HOUSE,
     ),
+    _fault("fork while compiling", "serve.py", '"register_at_fork"', '"register_at_forks"', _HOUSE),
 )

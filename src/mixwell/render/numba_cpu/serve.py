@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from importlib import import_module
 from types import ModuleType
@@ -18,8 +19,12 @@ _RENDERERS = {
     "float": "mixwell.render.numba_cpu.floats.run",
 }
 """For each kind of images the module that renders it; importing one compiles its kernels."""
-_lock = threading.Lock()
+_lock = threading.RLock()
 _loaded: dict[str, ModuleType] = {}
+if hasattr(os, "register_at_fork"):  # the child would wait forever for a thread that compiles
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 def unserved(batch: Batch, plan: Plan, output: Output) -> str:
