@@ -28,6 +28,7 @@ from mixwell.render.numba_cpu.layout import (
 )
 from mixwell.render.numba_cpu.pool import share_out
 from mixwell.render.numba_cpu.resize import room_for
+from mixwell.render.numba_cpu.serve import erasing_kernels
 from mixwell.render.reference.finish import Output
 from mixwell.render.tables import blur_weights, normal_quantiles
 
@@ -178,12 +179,14 @@ class _Work:
         loose = ((slots < edit.slots)[mix.source] & (mix.mode != MixMode.SKIP)).any(axis=1)
         self._mix(mix, rows, todo[~loose[todo]], targets)
         shown, area = todo[loose[todo]], _line(mix)
+        if not len(shown):
+            return
         arrays = (*arguments.mix_arrays(mix), *arguments.edit_arrays(edit), slots.astype(np.int64))
-        numbers = self._numbers()
+        numbers, kernel = self._numbers(), erasing_kernels().mix_loose_rows
 
         def work(first: int, last: int) -> None:
             scratch = lease(8 * area).view(np.uint32)
-            kernels.mix_loose_rows(
+            kernel(
                 *(first, last, shown, rows.table, *arrays, self.channels),
                 *(targets, *numbers, scratch, area),
             )
@@ -193,11 +196,13 @@ class _Work:
     def erase_outputs(self, edit: Edit, todo: np.ndarray, targets: np.ndarray) -> None:
         """Erasings behind the last mix."""
         busy = todo[(edit.code[todo] == Code.ERASE).any(axis=1)]
+        if not len(busy):
+            return
         arrays = (*arguments.edit_arrays(edit), np.zeros(edit.rows, np.int64))
-        numbers = self._numbers()
+        numbers, kernel = self._numbers(), erasing_kernels().erase_outputs
 
         def work(first: int, last: int) -> None:
-            kernels.erase_outputs(first, last, busy, *arrays, self.channels, targets, *numbers)
+            kernel(first, last, busy, *arrays, self.channels, targets, *numbers)
 
         share_out(work, len(busy))
 

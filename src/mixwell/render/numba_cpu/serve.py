@@ -19,6 +19,7 @@ _RENDERERS = {
     "float": "mixwell.render.numba_cpu.floats.run",
 }
 """For each kind of images the module that renders it; importing one compiles its kernels."""
+_ERASING = "mixwell.render.numba_cpu.erasing"
 _lock = threading.RLock()
 _loaded: dict[str, ModuleType] = {}
 if hasattr(os, "register_at_fork"):  # the child would wait forever for a thread that compiles
@@ -43,9 +44,19 @@ def run(
         output: where it goes.
         out: a tensor to write into; what is returned is `out` itself if it was.
     """
-    if batch.kind not in _loaded:
+    return _compiled(_RENDERERS[batch.kind]).run(batch, plan, output, out)
+
+
+def erasing_kernels() -> ModuleType:
+    """Kernels that few plans need, compiled when one does; see the module."""
+    return _compiled(_ERASING)
+
+
+def _compiled(name: str) -> ModuleType:
+    """A module that compiles kernels, or takes them from the disk, when it is imported."""
+    if name not in _loaded:
         from mixwell.render.numba_cpu.compile import told
 
         with _lock, told():
-            _loaded[batch.kind] = import_module(_RENDERERS[batch.kind])
-    return _loaded[batch.kind].run(batch, plan, output, out)
+            _loaded[name] = import_module(name)
+    return _loaded[name]
