@@ -27,20 +27,23 @@ SIDE_LIMIT = 65535
 """Longest side of an image, px: noise counters and fixed point are made for it."""
 
 _EDIT_FORM = {
-    "code": (np.uint8, ()),
-    "param": (np.float64, (PARAMS,)),
-    "size_hw": (np.int32, (2,)),
-    "interp": (np.uint8, ()),
-    "fill": (np.float32, (4,)),
-    "key": (np.uint32, (4,)),
+    "code": (np.dtype(np.uint8), ()),
+    "param": (np.dtype(np.float64), (PARAMS,)),
+    "size_hw": (np.dtype(np.int32), (2,)),
+    "interp": (np.dtype(np.uint8), ()),
+    "fill": (np.dtype(np.float32), (4,)),
+    "key": (np.dtype(np.uint32), (4,)),
 }
 _MIX_FORM = {
-    "source": (np.int32, ()),
-    "mode": (np.uint8, ()),
-    "weight": (np.float32, ()),
-    "rect_px": (np.int32, (4,)),
-    "offset_px": (np.int32, (2,)),
+    "source": (np.dtype(np.int32), ()),
+    "mode": (np.dtype(np.uint8), ()),
+    "weight": (np.dtype(np.float32), ()),
+    "rect_px": (np.dtype(np.int32), (4,)),
+    "offset_px": (np.dtype(np.int32), (2,)),
 }
+
+
+_INTERPS, _MODES = int(max(Interp)), int(max(MixMode))
 
 
 def check_plan(in_hw: np.ndarray, inputs: np.ndarray, steps: tuple[Edit | Mix, ...]) -> None:
@@ -65,8 +68,7 @@ def _check_form(name: str, step: object, form: dict, lead: tuple[int, int]) -> N
         array = getattr(step, field)
         if array.dtype != dtype or array.shape != lead + tail:
             raise PlanError(
-                f"{name}: {field} must be {np.dtype(dtype)} {lead + tail}, "
-                f"got {array.dtype} {array.shape}."
+                f"{name}: {field} must be {dtype} {lead + tail}, got {array.dtype} {array.shape}."
             )
 
 
@@ -157,7 +159,7 @@ def _check_edit(name: str, step: Edit, in_hw: np.ndarray) -> None:
         raise PlanError(f"{name}: needs at least one slot, got none. Use Edit.nothing(sizes).")
     _check_form(name, step, _EDIT_FORM, step.code.shape)
     _refuse(~_CODES[step.code], step.code, name, "unknown code")
-    _refuse(step.interp > max(Interp), step.interp, name, "unknown interpolation")
+    _refuse(step.interp > _INTERPS, step.interp, name, "unknown interpolation")
     _refuse(~np.isfinite(step.param), step.param, name, "parameters must be finite")
     _refuse(~np.isfinite(step.fill), step.fill, name, "fill must be finite")
     _check_sides(f"{name}: size_hw", step.size_hw)
@@ -258,7 +260,7 @@ def _check_mix(name: str, step: Mix, in_hw: np.ndarray) -> None:
         raise PlanError(f"{name}: canvas_hw must be int32 and fill float32, got {found}.")
     _check_sides(f"{name}: canvas_hw", step.canvas_hw)
     _refuse(~np.isfinite(step.fill), step.fill, name, "fill must be finite")
-    _refuse(step.mode > max(MixMode), step.mode, name, "unknown mode")
+    _refuse(step.mode > _MODES, step.mode, name, "unknown mode")
     used = step.mode != MixMode.SKIP
     _refuse(
         (step.source < 0) | (step.source >= len(in_hw)), step.source, name, "no such source row"

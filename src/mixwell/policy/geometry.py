@@ -216,6 +216,8 @@ class RandomCrop(EditOp):
 
 
 _ATTEMPTS = 10
+_FIRST = 4
+"""Attempts that are made for every row; few rows need more."""
 
 
 def first_accepted(accepted: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -245,7 +247,7 @@ class RandomResizedCrop(EditOp):
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     interp: InterpName = "bilinear"
     moves = True
-    asked = (("area", _ATTEMPTS), ("ratio", _ATTEMPTS), ("top", 1), ("left", 1))
+    asked = (("area", _FIRST), ("ratio", _FIRST), ("top", 1), ("left", 1))
 
     def validate(self) -> None:
         """Check ranges."""
@@ -256,15 +258,12 @@ class RandomResizedCrop(EditOp):
 
     def sample(self, rows: Rows) -> Edit:
         """A RESIZE from the drawn box."""
-        height, width = (rows.size_hw[:, i].astype(np.float64)[:, None] for i in (0, 1))
-        area = height * width * rows.draws.uniforms("area", _ATTEMPTS, *span(self.scale))
+        found, w, h = self._windows(rows, _FIRST)
+        if not found.all():
+            late = np.flatnonzero(~found)
+            found[late], w[late], h[late] = self._windows(rows.take(late), _ATTEMPTS)
+        height, width = (rows.size_hw[:, i].astype(np.float64) for i in (0, 1))
         low, high = span(self.ratio)
-        log_low, log_high = np.log((low, high))
-        ratio = np.exp(rows.draws.uniforms("ratio", _ATTEMPTS, log_low, log_high))
-        w, h = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
-        fits = (w >= 1) & (h >= 1) & (w <= width) & (h <= height)
-        found, w, h = first_accepted(fits, w, h)
-        height, width = height[:, 0], width[:, 0]
         whole_w = np.minimum(width, np.maximum(np.rint(height * high), 1))
         whole_h = np.minimum(height, np.maximum(np.rint(width / low), 1))
         w, h = np.where(found, w, whole_w), np.where(found, h, whole_h)
@@ -274,6 +273,15 @@ class RandomResizedCrop(EditOp):
         left = np.where(found, left, (width - w) // 2)
         box = np.stack([left, top, left + w, top + h], axis=1)
         return resize(rows, box, constant_hw(rows, pair_of(self.size)), self.interp)
+
+    def _windows(self, rows: Rows, attempts: int) -> tuple[np.ndarray, ...]:
+        """Whether so many attempts found a window, and its width and height, px, float64 [N]."""
+        height, width = (rows.size_hw[:, i].astype(np.float64)[:, None] for i in (0, 1))
+        area = height * width * rows.draws.uniforms("area", attempts, *span(self.scale))
+        ratio = np.exp(rows.draws.uniforms("ratio", attempts, *np.log(span(self.ratio))))
+        w, h = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
+        fits = (w >= 1) & (h >= 1) & (w <= width) & (h <= height)
+        return first_accepted(fits, w, h)
 
     def out_size(self, size: OutSize) -> OutSize:
         """Fixed."""

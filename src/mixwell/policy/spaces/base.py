@@ -7,7 +7,7 @@ and the level into a plan step. So one `RandAugment` serves all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,23 @@ Build = Callable[[Rows, np.ndarray], Drawn]
 """(rows, level float64 [n]) -> codes and parameters of a slot; interpolation and fill follow."""
 
 _MOVES = np.isin(np.arange(256), GEOMETRIC)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Builds slots of one code whose parameters are the level, or none: `Build`.
+
+    Attributes:
+        code: the code.
+        params: 0 or 1.
+    """
+
+    code: Code
+    params: int
+
+    def __call__(self, rows: Rows, level: np.ndarray) -> Drawn:
+        """The code, and the level as its parameter."""
+        return self.code, level[:, None][:, : self.params]
 
 
 @dataclass(frozen=True)
@@ -112,16 +129,22 @@ class Space:
             look: interpolation and fill of geometric ops.
         """
         edit, n = Edit.nothing(parts[0].size_hw, len(parts)), len(parts[0])
-        order, edges = _grouped(np.concatenate(which), len(names))
+        chosen, entries = np.concatenate(which), [self.entries[name] for name in names]
+        order, edges = _grouped(chosen, len(names))
         strength = np.concatenate(t)[order]
         sign = np.concatenate([part.draws.sign("sign") for part in parts])[order]
         size_hw = parts[0].size_hw[order % max(n, 1)]
-        code, param = np.zeros(len(order), np.uint8), np.zeros((len(order), PARAMS))
-        for name, first, last in zip(names, edges[:-1], edges[1:], strict=True):
-            if first == last:
+        codes = [e.drawn.code if isinstance(e.drawn, Fixed) else 0 for e in entries]
+        code = np.array(codes, np.uint8)[chosen[order]]
+        param = np.zeros((len(order), PARAMS))
+        for start, stop in _alike(entries):
+            entry, some = entries[start], slice(edges[start], edges[stop])
+            if some.start == some.stop or getattr(entry.drawn, "params", 1) == 0:
                 continue
-            entry, some = self.entries[name], slice(first, last)
             level = entry.level(strength[some], sign[some], size_hw[some])
+            if isinstance(entry.drawn, Fixed):
+                param[some, 0] = level
+                continue
             if entry.random:
                 _draw_slot_by_slot(entry, parts, order[some], level, code[some], param[some])
                 continue
@@ -132,6 +155,19 @@ class Space:
         edit.code[row, slot], edit.param[row, slot] = code, param
         look.apply(parts, edit)
         return edit
+
+
+def _alike(entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:
+    """Runs of entries that differ in nothing but their code: first, and the one behind the last."""
+    start = 0
+    for stop in range(1, len(entries) + 1):
+        if stop < len(entries):
+            a, b = entries[start], entries[stop]
+            fixed = isinstance(a.drawn, Fixed) and isinstance(b.drawn, Fixed)
+            if fixed and a.level is b.level:
+                continue
+        yield start, stop
+        start = stop
 
 
 def _grouped(which: np.ndarray, count: int) -> tuple[np.ndarray, list[int]]:

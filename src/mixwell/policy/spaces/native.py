@@ -14,7 +14,7 @@ import numpy as np
 from mixwell.plan import geometry as g
 from mixwell.plan.steps import Code
 from mixwell.policy.base import Rows
-from mixwell.policy.spaces.base import Build, Drawn, Entry, LevelOf, Space
+from mixwell.policy.spaces.base import Build, Drawn, Entry, Fixed, LevelOf, Space
 
 _TINY = 1e-6
 """11 / 30 of 150 px is 55, not 54.999999999999993."""
@@ -43,12 +43,12 @@ def shifted(axis: int) -> Build:
 
 def tone(code: Code) -> Build:
     """A slot whose only parameter is the level."""
-    return lambda rows, level: (code, level[:, None])
+    return Fixed(code, 1)
 
 
 def plain(code: Code) -> Entry:
     """An op without a level."""
-    return Entry(_level_zero, lambda rows, level: (code, np.empty((len(level), 0))))
+    return Entry(_level_zero, Fixed(code, 0))
 
 
 def _level_zero(t: np.ndarray, sign: np.ndarray, size_hw: np.ndarray) -> np.ndarray:
