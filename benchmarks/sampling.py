@@ -32,6 +32,11 @@ CASES: dict[str, tuple[mw.Policy, tuple[int, int], int]] = {
         (375, 500),
         128,
     ),
+    "224 px: crop, flip, RandAugment, MixUp or CutMix, batch of 256": (
+        mw.Policy(*CROP, mw.RandAugment(2, 9), BOTH),
+        (375, 500),
+        256,
+    ),
     "32 px: crop, flip, CutMix": (
         mw.Policy(*SMALL, mw.HorizontalFlip(), mw.CutMix()),
         (32, 32),

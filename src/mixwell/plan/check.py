@@ -81,7 +81,7 @@ def _check_sides(name: str, size_hw: np.ndarray) -> None:
 def _refuse(bad: np.ndarray, values: np.ndarray, subject: str | _Some, rule: str) -> None:
     """Raise for the first true entry of `bad`, naming its row and value; of some slots of an edit,
     their place in it."""
-    if not bad.any():
+    if np.count_nonzero(bad) == 0:  # faster than `any`, and asked twenty times a plan
         return
     where = tuple(int(i) for i in np.argwhere(bad)[0])
     value, name = values[where], subject

@@ -35,8 +35,9 @@ def fuse_edit(edit: Edit, in_hw: np.ndarray) -> Edit:
     if edit.slots < 2 or not _OPENS[edit.code].any():
         return edit
     resizes = bool((edit.size_hw != np.asarray(in_hw)[:, None]).any())
-    run = _Run(edit.copy(), np.asarray(in_hw, np.int32), np.full(edit.rows, -1), resizes)
-    for slot in range(edit.slots):
+    opened = np.where(_OPENS[edit.code[:, 0]], 0, -1)
+    run = _Run(edit.copy(), np.asarray(in_hw, np.int32), opened, resizes)
+    for slot in range(1, edit.slots):
         run.visit(slot)
     return _without_idle_slots(run.edit, run.in_hw, resizes)
 
@@ -61,7 +62,7 @@ class _Run:
             (_RESIZE, _WARP, self._resize_takes_crop),
             (_WARP, _RESIZE, self._resize_takes_flip),
         ):
-            rows = meets[pairs == 256 * own + earlier]
+            rows = meets[pairs == 256 * own + earlier] if len(meets) else meets
             if len(rows):
                 opens[rows[join(rows, slot)]] = False
         self.open[opens] = slot

@@ -216,7 +216,7 @@ class RandomCrop(EditOp):
 
 
 _ATTEMPTS = 10
-_FIRST = 4
+_FIRST = 6
 """Attempts that are made for every row; few rows need more."""
 
 
