@@ -76,6 +76,10 @@ def grayscale(image, _):
     return from_pixels(image, lambda c: [grey(c)] * 3)
 
 
+def channels(image, *shown):
+    return from_pixels(image, lambda c: [c[s] for s in shown])
+
+
 def hue(image, turns):
     """In real arithmetic; out by 255.999 and truncation."""
 

@@ -53,6 +53,7 @@ def test_an_output_is_described_in_words(output, words):
         ((Code.RESIZE, [0, 1, 8, 6], (3, 4)), "resize 0,1..8,6 to 3x4"),
         ((Code.SATURATION, [0.5]), "saturation 0.5"),
         ((Code.EQUALIZE, []), "equalize"),
+        ((Code.CHANNELS, [2, 0, 1]), "channels 2 0 1"),
         ((Code.BLUR, [1.5, 7]), "blur sigma 1.5"),
         ((Code.NOISE, [0.1]), "noise sigma 0.1"),
         ((Code.ERASE, [1, 2, 5, 6]), "erase 1,2..5,6"),
@@ -93,6 +94,7 @@ def test_every_code_has_words(code):
         Code.CLIP: [*FLIP_8[1], 6, 8],
         Code.RESIZE: [0, 0, 8, 6],
         Code.BLUR: [1, 3],
+        Code.CHANNELS: [2, 1, 0],
     }.get(code, [0])
     assert Plan(size_hw, (edit_of(size_hw, (code, params)),)).describe(0)
 
@@ -126,6 +128,7 @@ def test_interpolations_keep_their_numbers():
         "AUTOCONTRAST": 18,
         "EQUALIZE": 19,
         "GRAYSCALE": 20,
+        "CHANNELS": 21,
         "BLUR": 30,
         "NOISE": 31,
         "ERASE": 32,

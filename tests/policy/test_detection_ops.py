@@ -5,6 +5,8 @@ torchvision draws from its own stream, so distributions are compared, never valu
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
@@ -253,7 +255,25 @@ class TestPhotometric:
         early = edit.code[:, 1] == Code.CONTRAST
         assert stats.binomtest(int(early.sum()), 2000).pvalue > 1e-3
         assert ((edit.code[:, 4] == Code.CONTRAST) == ~early).all()
-        assert (edit.code[:, [0, 2, 3]] == (Code.BRIGHTNESS, Code.SATURATION, Code.HUE)).all()
+        rest = (Code.BRIGHTNESS, Code.SATURATION, Code.HUE, Code.CHANNELS)
+        assert (edit.code[:, [0, 2, 3, 5]] == rest).all()
+
+    def test_channels_change_places_by_half_in_any_order(self):
+        edit = planned(RandomPhotometricDistort(), 2000, boxes=[])
+        changed = edit.code[:, 5] == Code.CHANNELS  # behind all others
+        assert (edit.code == Code.CHANNELS).sum() == changed.sum()
+        assert stats.binomtest(int(changed.sum()), 2000).pvalue > 1e-3
+        assert not edit.param[~changed, 5].any()
+        number = {order: i for i, order in enumerate(permutations(range(3)))}
+        which = [number[tuple(shown)] for shown in edit.param[changed, 5, :3].astype(int).tolist()]
+        assert stats.chisquare(np.bincount(which, minlength=6)).pvalue > 1e-3
+
+    def test_each_happens_whatever_else_does(self):
+        codes = planned(RandomPhotometricDistort(), 2000, boxes=[]).code
+        happens = np.stack([(codes == c).any(axis=1) for c in (*self.CODES, Code.CHANNELS)])
+        for i, one in enumerate(happens):
+            for other in happens[:i]:
+                assert stats.binomtest(int((one & other).sum()), 2000, 0.25).pvalue > 1e-3
 
     def test_ranges_and_order_are_torchvisions(self):
         theirs = v2.RandomPhotometricDistort()
@@ -266,7 +286,12 @@ class TestPhotometric:
         early = np.mean([d["contrast_before"] for d in drawn if d["contrast_factor"] is not None])
         assert early == pytest.approx(0.5, abs=0.15)
         assert list(drawn[0])[:2] == ["brightness_factor", "contrast_factor"]
+        orders = [d["channel_permutation"] for d in drawn]
+        orders = [tuple(order.tolist()) for order in orders if order is not None]
+        assert len(orders) / MANY == pytest.approx(0.5, abs=0.15)
+        assert set(orders) == set(permutations(range(3)))
 
     def test_no_pixel_moves(self):
         assert not RandomPhotometricDistort.moves
-        assert np.isin(planned(RandomPhotometricDistort(), 50).code, (0, *self.CODES)).all()
+        found = planned(RandomPhotometricDistort(), 50).code
+        assert np.isin(found, (Code.NOTHING, *self.CODES, Code.CHANNELS)).all()

@@ -73,6 +73,8 @@ def op(rng: Random, code: Code, hw: Size) -> dict:
         return slot(code, [rng.choice([0.0, 1.0, rng.uniform(0, 3)])], **more)
     if code == Code.HUE:
         return slot(code, [rng.uniform(-0.5, 0.5)], **more)
+    if code == Code.CHANNELS:
+        return slot(code, rng.sample(range(3), 3), **more)
     if code == Code.POSTERIZE:
         return slot(code, [rng.randint(0, 8)], **more)
     if code == Code.SOLARIZE:

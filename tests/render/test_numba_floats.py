@@ -156,6 +156,7 @@ LARGE = [
     slot(Code.RESIZE, (280, 198, 100, 90.5), (203, 301), interp=2),
     slot(Code.CONTRAST, [1.8]),
     slot(Code.HUE, [0.3]),
+    slot(Code.CHANNELS, (2, 0, 1)),
     slot(Code.SHARPNESS, [2.5]),
     slot(Code.AUTOCONTRAST),
     slot(Code.EQUALIZE),

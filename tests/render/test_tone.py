@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
@@ -39,11 +41,13 @@ ROWS = {
     Code.AUTOCONTRAST: (0, 0, 0),
     Code.EQUALIZE: (0, 0, 0),
     Code.GRAYSCALE: (0, 0, 0),
+    Code.CHANNELS: (1, 2, 0),
     Code.BLUR: (0.3, 1.0, 2.5),
     Code.NOISE: (0.0, 0.1, 0.5),
     Code.ERASE: (0, 1, 1),
 }
-TONE = [c for c in ROWS if c not in (Code.SHARPNESS, Code.BLUR, Code.NOISE, Code.ERASE)]
+LATER = (Code.CHANNELS, Code.SHARPNESS, Code.BLUR, Code.NOISE, Code.ERASE)
+TONE = [c for c in ROWS if c not in LATER]
 SECOND = {Code.BLUR: (3, 7, 5), Code.ERASE: (0, 0, 1)}
 
 PILLOW = {
@@ -88,6 +92,8 @@ def rows_of(code, n=3):
     param[:, 0] = (ROWS[code] * n)[:n]
     if code == Code.BLUR:
         param[:, 1] = SECOND[code]
+    if code == Code.CHANNELS:
+        param[:, 1:3] = [(0, 2), (1, 0), (2, 1)]
     if code == Code.ERASE:
         param[:, 1:6] = [(2, 5, 9, 0, 0), (0, 4, 7, 1, 0), (1, 2, 2, 2, 0)]
     return param
@@ -233,7 +239,16 @@ def test_float_white_and_grey_are_fixed_points_of_grey():
     torch.testing.assert_close(apply(Code.GRAYSCALE, images), images.clone(), rtol=0, atol=1.2e-7)
 
 
-@pytest.mark.parametrize("code", [Code.SATURATION, Code.HUE, Code.GRAYSCALE])
+@pytest.mark.parametrize("shown", list(permutations(range(3))))
+@pytest.mark.parametrize("name", SMALL)
+def test_channels_equal_the_scalar_loops(name, shown):
+    image = SMALL[name]
+    expected = torch.tensor([oracle.channels(image[0].tolist(), *shown)], dtype=torch.uint8)
+    assert_same(apply(Code.CHANNELS, image, *shown), expected)
+    assert_same(apply(Code.CHANNELS, floats(image), *shown), floats(expected))
+
+
+@pytest.mark.parametrize("code", [Code.SATURATION, Code.HUE, Code.GRAYSCALE, Code.CHANNELS])
 def test_colour_ops_leave_grey_images(code):
     images = random_levels(2, 1, 5, 7)
     assert_same(apply(code, images, 0.3), images)
@@ -327,7 +342,7 @@ def test_uint16_is_refused(code):
 @pytest.mark.parametrize("code", ROWS)
 def test_other_channel_counts(code, channels):
     images = sample("uint8", channels=channels)
-    if code in (Code.CONTRAST, Code.SATURATION, Code.HUE, Code.GRAYSCALE):
+    if code in (Code.CONTRAST, Code.SATURATION, Code.HUE, Code.GRAYSCALE, Code.CHANNELS):
         with pytest.raises(RenderError, match=f"needs 1, 3 or 4 channels .* got {channels}"):
             apply(code, images, param=rows_of(code))
     else:

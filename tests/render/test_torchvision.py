@@ -7,10 +7,13 @@ does with AVX-512; there the tests ask for equality, elsewhere for the tolerance
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2.functional as tv
+from torchvision.transforms import v2
 from torchvision.transforms.v2.functional._geometry import _get_inverse_affine_matrix
 
 from mixwell._errors import PlanError
@@ -208,6 +211,17 @@ def test_native_codes_equal_torchvision_on_uint8(code):
     for images in (photos()[:, :, ::2, 1:], *SMALL.values()):
         for value in values:
             assert_same(one(code, images, [value]), fn(images, value))
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("shown", list(permutations(range(3))))
+def test_channels_are_those_of_photometric_distortion(shown, dtype):
+    op = v2.RandomPhotometricDistort()
+    drawn = dict.fromkeys(op.make_params([photos()]))
+    drawn["channel_permutation"] = torch.tensor(shown)
+    for images in (photos()[:, :, ::2, 1:], *SMALL.values()):
+        images = of_kind(images, dtype)
+        assert_same(one(Code.CHANNELS, images, shown), op.transform(images, drawn))
 
 
 @pytest.mark.parametrize("bins", [10, 31])

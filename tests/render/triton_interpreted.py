@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from itertools import permutations
 from random import Random
 
 import numpy as np
@@ -99,6 +100,12 @@ def test_degenerate_sizes(hw):
     alike(pictures(rng, drawn, 3), drawn)
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_channels_in_every_order(channels):
+    drawn = rows_plan([[slot(Code.CHANNELS, shown)] for shown in permutations(range(3))])
+    alike(pictures(Random(2), drawn, channels), drawn)
+
+
 def test_statistics_inside_runs_and_between_them():
     rng = Random(5)
 
@@ -108,6 +115,7 @@ def test_statistics_inside_runs_and_between_them():
     rows = [ops(*AUTO), ops(*reversed(AUTO)), ops(*TABLES, *AUTO)]
     rows += [ops(Code.EQUALIZE, Code.SATURATION, Code.AUTOCONTRAST, Code.ERASE, Code.CONTRAST)]
     rows += [ops(Code.BLUR, Code.EQUALIZE, Code.NOISE, Code.AUTOCONTRAST, Code.INVERT)]
+    rows += [ops(Code.EQUALIZE, Code.CHANNELS, Code.CONTRAST, Code.CHANNELS, Code.AUTOCONTRAST)]
     rows += [ops(Code.WARP, Code.CONTRAST, Code.WARP, Code.EQUALIZE, Code.SHARPNESS)]
     drawn = rows_plan(rows)
     alike(pictures(rng, drawn, 3), drawn)

@@ -247,6 +247,11 @@ def _check_tone(name: str, step: Edit) -> None:
     if blur.any():
         bad = blur & ((second % 2 != 1) | (second < 1) | (second > 255))
         _refuse(bad, second, name, "BLUR needs an odd kernel size, 1 .. 255")
+    channels = step.code == Code.CHANNELS
+    if channels.any():
+        shown = step.param[..., :3]
+        bad = channels & (np.sort(shown, axis=2) != (0, 1, 2)).any(axis=2)
+        _refuse(bad, shown, name, "CHANNELS needs a permutation of 0, 1, 2")
 
 
 def _check_mix(name: str, step: Mix, in_hw: np.ndarray) -> None:

@@ -5,7 +5,6 @@ matrix maps a point of the output to the point of the input it shows (`dst_to_sr
 
 | code         | param                                                                  |
 | ------------ | ---------------------------------------------------------------------- |
-| NOTHING      | none                                                                   |
 | WARP         | 0..8 `dst_to_src` row by row; sampled at points, outside is `fill`      |
 | RESIZE       | 0..3 source box x0 y0 x1 y1, px; antialiased; x0 > x1 mirrors, y too    |
 | CLIP         | 0..8 `dst_to_canvas`, 9..10 canvas height and width; outside is `fill`  |
@@ -13,7 +12,8 @@ matrix maps a point of the output to the point of the input it shows (`dst_to_sr
 | HUE          | 0 shift in turns, -0.5 .. 0.5                                          |
 | POSTERIZE    | 0 bits kept, 0 .. 8                                                    |
 | SOLARIZE     | 0 threshold on the 8-bit scale; levels >= it are inverted               |
-| INVERT, AUTOCONTRAST, EQUALIZE, GRAYSCALE | none                              |
+| NOTHING, INVERT, AUTOCONTRAST, EQUALIZE, GRAYSCALE | none                     |
+| CHANNELS     | 0..2 the channel that red, green and blue show; a permutation of 0 1 2 |
 | BLUR         | 0 sigma px, 1 kernel size px (odd)                                     |
 | NOISE        | 0 standard deviation as a fraction of the full range                   |
 | ERASE        | 0..3 rectangle x0 y0 x1 y1 px, 4 `EraseValue`, 5 `EraseUnits`           |
@@ -31,8 +31,7 @@ Codes of profiles do what one library does, to the last bit; they are never fuse
 | SOLARIZE_ADD | 0 levels added (8-bit scale) to those below 1, a threshold             |
 | PIL_BLUR     | 0 radius px of Pillow's GaussianBlur                                   |
 
-`CLIP` is what fusing leaves behind: output points that fall outside an intermediate canvas take the
-fill of the warp that looked there.
+`CLIP` is left by fusing: what falls outside an intermediate canvas takes the fill of its warp.
 """
 
 from __future__ import annotations
@@ -77,6 +76,7 @@ class Code(IntEnum):
     AUTOCONTRAST = 18
     EQUALIZE = 19
     GRAYSCALE = 20
+    CHANNELS = 21
     BLUR = 30
     NOISE = 31
     ERASE = 32

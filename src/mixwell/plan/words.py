@@ -125,6 +125,8 @@ def _slot_words(edit: Edit, row: int, slot: int) -> str:
             return f"posterize {p[0]:g} bits"
         case Code.BLUR | Code.NOISE | Code.PIL_BLUR:
             return f"{name} sigma {p[0]:.3g}"
+        case Code.CHANNELS:
+            return "channels " + " ".join(f"{v:.0f}" for v in p[:3])
         case Code.INVERT | Code.AUTOCONTRAST | Code.EQUALIZE | Code.GRAYSCALE:
             return name
         case Code.TV_AUTOCONTRAST:

@@ -334,18 +334,18 @@ class FixedSizeCrop(EditOp):
 @final
 @dataclass(frozen=True, repr=False)
 class RandomPhotometricDistort(EditOp):
-    """SSD's colours (arXiv 1512.02325): brightness, contrast, saturation and hue, each by chance.
+    """SSD's colours (arXiv 1512.02325) by chance: brightness, contrast, saturation, hue, channels.
 
-    Contrast stands before or behind saturation and hue, with equal chance.
-
-    Differs from SSD and torchvision: channels are not permuted by chance.
+    Contrast stands before or behind saturation and hue, with equal chance. Last, red, green and
+    blue change places: all six orders are equally likely, that of the image among them. So do
+    torchvision's, alpha with them.
 
     Args:
         brightness: factor range.
         contrast: factor range.
         saturation: factor range.
         hue: turns, within -0.5 .. 0.5.
-        each: chance of each of the four.
+        each: chance of each of the five.
     """
 
     brightness: Span = (0.875, 1.125)
@@ -362,7 +362,7 @@ class RandomPhotometricDistort(EditOp):
         need(self, 0 <= self.each <= 1, "each must lie in 0 .. 1", self.each)
 
     def sample(self, rows: Rows) -> Edit:
-        """Five slots, of which contrast has two."""
+        """Six slots, of which contrast has two."""
         early = rows.draws.bernoulli("contrast early", 0.5)
         parts = [
             self._part(rows, "brightness", Code.BRIGHTNESS, True),
@@ -370,6 +370,7 @@ class RandomPhotometricDistort(EditOp):
             self._part(rows, "saturation", Code.SATURATION, True),
             self._part(rows, "hue", Code.HUE, True),
             self._part(rows, "contrast", Code.CONTRAST, ~early),
+            self._exchange(rows),
         ]
         return Edit.chain(parts)
 
@@ -378,3 +379,8 @@ class RandomPhotometricDistort(EditOp):
         happens = rows.draws.bernoulli(f"whether {name}", self.each) & here
         value = rows.draws.uniform(name, low, high)
         return slot(rows, np.where(happens, code, Code.NOTHING), np.where(happens, value, 0.0))
+
+    def _exchange(self, rows: Rows) -> Edit:
+        happens = rows.draws.bernoulli("whether channels", self.each)
+        order = np.where(happens, rows.draws.permutation("channels", 3).T, 0)
+        return slot(rows, np.where(happens, Code.CHANNELS, Code.NOTHING), *order)

@@ -25,6 +25,14 @@ FAULTS: tuple[Fault, ...] = (
     _fault("mirror forgotten", "resize.py", "size - 1 - i if start > stop else i", "i"),
     _fault("counts not moved", "levels.py", "out[c, table[c, level]] +=", "out[c, level] +="),
     _fault("two tables swapped", "levels.py", "step[table[c, level]]", "table[c, step[level]]"),
+    _fault("channel 2 for 1", "tone.py", "8 * np.int64(shown[1])", "8 * np.int64(shown[2])"),
+    _fault(
+        "float channels the other way round",
+        "floats/tone.py",
+        "4 * pixels * np.int64(shown[c]), pixels, out + 4 * pixels * c",
+        "4 * pixels * c, pixels, out + 4 * pixels * np.int64(shown[c])",
+        ("tests/render/test_numba_floats.py",),
+    ),
     _fault("alpha blurred away", "filters.py", "(image[x] & _ALPHA)", "np.uint32(0)"),
     _fault(
         "rows larger than the canvas",

@@ -255,6 +255,20 @@ FAULTS: tuple[Fault, ...] = (
         OPS,
     ),
     Fault(
+        "RandomPhotometricDistort: channels change places with the hue",
+        "policy/detection.py",
+        'bernoulli("whether channels"',
+        'bernoulli("whether hue"',
+        OPS,
+    ),
+    Fault(
+        "RandomPhotometricDistort: channels shifted, never mirrored",
+        "policy/detection.py",
+        'rows.draws.permutation("channels", 3).T',
+        '(rows.draws.integers("channels", 0, 3) + np.arange(3)[:, None]) % 3',
+        OPS,
+    ),
+    Fault(
         "Mosaic: tiles begin at the canvas's corner",
         "policy/mosaic.py",
         "near = np.where(2 * at < side - 1, end - span_px, start)",

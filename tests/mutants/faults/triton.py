@@ -41,6 +41,12 @@ FAULTS: tuple[Fault, ...] = (
         "out = word * 0 if CHANNELS > 3",
     ),
     _fault(
+        "channels the other way round",
+        "kernels/tone.py",
+        "((word >> shift) & 255) << (8 * c)",
+        "((word >> (8 * c)) & 255) << shift",
+    ),
+    _fault(
         "hue turns back", "kernels/tone.py", "tl.floor(turns) + shift", "tl.floor(turns) - shift"
     ),
     _fault(

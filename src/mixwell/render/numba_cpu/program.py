@@ -26,13 +26,15 @@ from mixwell.render.numba_cpu.memory import (
 from mixwell.render.numba_cpu.noise import erase, noise
 from mixwell.render.numba_cpu.pixels import fill_word, pack_line
 from mixwell.render.numba_cpu.resize import resize
-from mixwell.render.numba_cpu.tone import grayscale, hue, saturation
+from mixwell.render.numba_cpu.tone import grayscale, hue, rearrange, saturation
 from mixwell.render.numba_cpu.warp import clip, warp
 
 _NOTHING, _WARP, _RESIZE, _CLIP = (
     int(c) for c in (Code.NOTHING, Code.WARP, Code.RESIZE, Code.CLIP)
 )
-_SATURATION, _HUE, _GRAYSCALE = int(Code.SATURATION), int(Code.HUE), int(Code.GRAYSCALE)
+_SATURATION, _HUE, _GRAYSCALE, _CHANNELS = (
+    int(c) for c in (Code.SATURATION, Code.HUE, Code.GRAYSCALE, Code.CHANNELS)
+)
 _SHARPNESS, _BLUR, _NOISE, _ERASE = (
     int(c) for c in (Code.SHARPNESS, Code.BLUR, Code.NOISE, Code.ERASE)
 )
@@ -137,6 +139,8 @@ def run_row(
                 hue(one, height * width, param[k, 0])
             elif op == _GRAYSCALE:
                 grayscale(one, height * width)
+            elif op == _CHANNELS:
+                rearrange(one, height * width, param[k])
     if not loaded:
         load(source, packed_source, channels, one)
     if pending:

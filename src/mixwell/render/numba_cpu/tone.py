@@ -1,4 +1,4 @@
-"""Saturation, hue and grayscale on packed pixels; `mixwell.render.reference.tone` has the rules."""
+"""Ops on the colours of packed pixels; `mixwell.render.reference.tone` has the rules."""
 
 from __future__ import annotations
 
@@ -24,6 +24,17 @@ def grayscale(image, pixels):
         word = image[i]
         grey = np.uint32(grey_of(channel(word, 0), channel(word, 8), channel(word, 16)))
         image[i] = packed(grey, grey, grey) | (word & _ALPHA)
+
+
+@part
+def rearrange(image, pixels, shown):
+    """Every pixel's channels exchanged; `shown`: float64 [12], first those that each one shows."""
+    red, green, blue = 8 * np.int64(shown[0]), 8 * np.int64(shown[1]), 8 * np.int64(shown[2])
+    for i in range(pixels):
+        word = image[i]
+        image[i] = packed(channel(word, red), channel(word, green), channel(word, blue)) | (
+            word & _ALPHA
+        )
 
 
 @inlined

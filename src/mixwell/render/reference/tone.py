@@ -6,14 +6,15 @@ On uint8 most of them are 256-entry tables (`mixwell.render.tables`); the rest:
     saturation     grey + factor * (p - grey), each step rounded to float32, clipped, truncated
     hue            float32 HSV step by step as torchvision's tensor path; p / 255 on the way in
                    (times float32 1/255), times 255.999 and truncated on the way out
+    channels       levels as they are, of the channels that red, green and blue show
 
 Floats are in [0, 1] and stay there; ops work continuously, but posterize (2**bits levels) and
 equalize (256 levels), as torchvision does. Grey weights sum to exactly one, so that grey pixels are
 fixed points; torchvision's sum to 0.9999.
 
-Channels: 3 are red, green, blue; 1 is grey, on which saturation, hue and grayscale do nothing; of 4
-the first 3 are colour and the fourth is alpha, which stays. Other counts are taken by ops that look
-at each channel alone.
+Channels: 3 are red, green, blue; 1 is grey, on which saturation, hue, grayscale and channels do
+nothing; of 4 the first 3 are colour and the fourth is alpha, which stays. Other counts are taken by
+ops that look at each channel alone.
 """
 
 from __future__ import annotations
@@ -149,6 +150,11 @@ def _grayscale_float(images: Tensor, params: np.ndarray) -> Tensor:
     return grey_float(images).expand(-1, 3, -1, -1)
 
 
+def _channels(images: Tensor, params: np.ndarray) -> Tensor:
+    shown = torch.from_numpy(params[:, :3].astype(np.int64)).to(images.device)
+    return images[torch.arange(len(images), device=images.device)[:, None], shown]
+
+
 _FLOAT_OPS: dict[Code, ToneFn] = {
     Code.BRIGHTNESS: _brightness_float,
     Code.CONTRAST: _contrast_float,
@@ -160,15 +166,17 @@ _FLOAT_OPS: dict[Code, ToneFn] = {
     Code.AUTOCONTRAST: _autocontrast_float,
     Code.EQUALIZE: _equalize_float,
     Code.GRAYSCALE: _grayscale_float,
+    Code.CHANNELS: _channels,
 }
 _BYTE_OPS: dict[Code, ToneFn] = {
     **{code: _looked_up(code) for code in tables.TABLES},
     Code.SATURATION: _saturation,
     Code.HUE: _hue,
     Code.GRAYSCALE: _grayscale,
+    Code.CHANNELS: _channels,
 }
-_ACROSS_CHANNELS = (Code.CONTRAST, Code.SATURATION, Code.HUE, Code.GRAYSCALE)
-_IDLE_ON_GREY = (Code.SATURATION, Code.HUE, Code.GRAYSCALE)
+_IDLE_ON_GREY = (Code.SATURATION, Code.HUE, Code.GRAYSCALE, Code.CHANNELS)
+_ACROSS_CHANNELS = (Code.CONTRAST, *_IDLE_ON_GREY)
 
 
 def _tone(code: Code) -> Callable[..., Tensor]:

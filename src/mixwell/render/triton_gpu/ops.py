@@ -22,9 +22,10 @@ def _among(*codes: Code) -> np.ndarray:
 
 _IS_TABLE, _NEEDS_COUNTS = _among(*TABLES), _among(*USES_HISTOGRAM)
 _GATHERS = _among(Code.WARP, Code.RESIZE, Code.SHARPNESS, Code.BLUR)
-_ON_COLOUR = _among(Code.SATURATION, Code.HUE, Code.GRAYSCALE)
+_FACTORS = _among(Code.SATURATION, Code.HUE, Code.SHARPNESS)
+_ON_COLOUR = _among(Code.SATURATION, Code.HUE, Code.GRAYSCALE, Code.CHANNELS)
 _COSTLY = _among(Code.RESIZE, Code.SHARPNESS, Code.BLUR, Code.HUE, Code.NOISE)
-_FAR = _among(Code.SHARPNESS, Code.BLUR, Code.NOISE, Code.SATURATION, Code.HUE, Code.GRAYSCALE)
+_FAR = _among(Code.SHARPNESS, Code.BLUR, Code.NOISE) | _ON_COLOUR
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +165,9 @@ def op_records(
     made[ops.code == Code.BLUR, 2:4] = blurs
     in_runs = ops.run >= 0
     made[in_runs, 2] = tables[ops.run[in_runs]]
-    factors = _ON_COLOUR[ops.code] | (ops.code == Code.SHARPNESS)
+    exchanges = ops.code == Code.CHANNELS
+    made[exchanges, 2:5] = param[exchanges, :3]
+    factors = _FACTORS[ops.code]
     made[factors, 2] = records.float_bits(param[factors, 0])
     return made
 

@@ -16,6 +16,7 @@ channels of a pixel in a 32-bit word, and WIDE, four numbers of 16 bits, half-wa
 | - NOISE | 2 scale, 8..11 key                                                                 |
 | - BLUR | 2 where its weights are, 3 their number                                             |
 | - tables | 2 which table                                                                     |
+| - CHANNELS | 2..4 the channel that red, green and blue show                             |
 | - else | 2 factor                                                                            |
 | axis   | 0 low, 1 scale, 2 support, 3 1 / stretch, 4 pixels inside, 5 first pixel, 6 outputs, |
 |        | 7 mirrored?, 8 taps, 9 where they go, 10 cubic?                                     |

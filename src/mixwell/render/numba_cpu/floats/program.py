@@ -22,6 +22,7 @@ from mixwell.render.numba_cpu.floats.tone import (
     grayscale,
     hue,
     pointwise,
+    rearrange,
     saturation,
 )
 from mixwell.render.numba_cpu.floats.warp import clip, warp
@@ -32,6 +33,7 @@ _NOTHING, _WARP, _RESIZE, _CLIP = (
 _CONTRAST, _SATURATION, _HUE = int(Code.CONTRAST), int(Code.SATURATION), int(Code.HUE)
 _SHARPNESS, _AUTOCONTRAST = int(Code.SHARPNESS), int(Code.AUTOCONTRAST)
 _EQUALIZE, _GRAYSCALE = int(Code.EQUALIZE), int(Code.GRAYSCALE)
+_CHANNELS = int(Code.CHANNELS)
 _BLUR, _NOISE, _ERASE = int(Code.BLUR), int(Code.NOISE), int(Code.ERASE)
 _spliced = numba.njit(inline="always", **OPTIONS)
 """Written into its only caller before that is compiled, which is a tenth less to compile."""
@@ -44,7 +46,8 @@ def is_idle(op, height, width, channels):
         return True
     if op == _SHARPNESS:
         return height < 3 or width < 3
-    return channels == 1 and (op == _SATURATION or op == _HUE or op == _GRAYSCALE)
+    of_colour = op == _SATURATION or op == _HUE or op == _GRAYSCALE or op == _CHANNELS
+    return channels == 1 and of_colour
 
 
 @part
@@ -131,10 +134,10 @@ def run_row(
                 size = np.int64(param[k, 1])
                 blur(begin + plane, height, width, kernels[k], size, room, to + plane)
         else:
-            colours, pixels, value = min(channels, 3), height * width, param[k, 0]
+            colours, pixels = min(channels, 3), height * width
             _tone(
-                op, begin, height, width, colours, value, key[k], quantiles, room, counts, table,
-                step, to,
+                op, begin, height, width, colours, param[k], key[k], quantiles, room, counts,
+                table, step, to,
             )  # fmt: skip
             if channels == 4:
                 copy(begin + 12 * pixels, pixels, to + 12 * pixels)
@@ -143,10 +146,10 @@ def run_row(
 
 @_spliced
 def _tone(
-    op, begin, height, width, colours, value, key, quantiles, room, counts, table, step, to
+    op, begin, height, width, colours, param, key, quantiles, room, counts, table, step, to
 ):  # fmt: skip
     """An op that leaves pixels where they are and alpha alone."""
-    pixels = height * width
+    pixels, value = height * width, param[0]
     if op == _CONTRAST:
         contrast(begin, pixels, colours, value, room, to)
     elif op == _SATURATION:
@@ -155,6 +158,8 @@ def _tone(
         hue(begin, pixels, value, to)
     elif op == _GRAYSCALE:
         grayscale(begin, pixels, to)
+    elif op == _CHANNELS:
+        rearrange(begin, pixels, param, to)
     elif op == _EQUALIZE:
         equalize(begin, pixels, colours, counts, table, step, room, to)
     elif op == _NOISE:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mixwell.plan.steps import Code
 from mixwell.render.numba_cpu.compile import inlined, part
-from mixwell.render.numba_cpu.floats.lines import UNIT, clipped
+from mixwell.render.numba_cpu.floats.lines import UNIT, clipped, copy
 from mixwell.render.numba_cpu.levels import join, start
 from mixwell.render.numba_cpu.memory import doubles_at, floats_at, words_at
 from mixwell.render.numba_cpu.pixels import at
@@ -109,6 +109,13 @@ def grayscale(source, pixels, out):
     for i in range(pixels):
         grey = _grey(red[i], green[i], blue[i])
         to_red[i], to_green[i], to_blue[i] = grey, grey, grey
+
+
+@part
+def rearrange(source, pixels, shown, out):
+    """Planes exchanged; `shown`: float64 [12], first those that red, green and blue show."""
+    for c in range(3):
+        copy(source + 4 * pixels * np.int64(shown[c]), pixels, out + 4 * pixels * c)
 
 
 @part

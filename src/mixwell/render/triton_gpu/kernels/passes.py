@@ -13,13 +13,14 @@ from mixwell.render.triton_gpu.kernels.tone import (
     grayscale,
     hue,
     looked_up,
+    rearranged,
     saturation,
 )
 
 _PASS, _OP, _BLUR = (tl.constexpr(n) for n in (records.PASS, records.OP, records.BLUR))
 _CLIP, _ERASE, _NOISE = (tl.constexpr(int(c)) for c in (Code.CLIP, Code.ERASE, Code.NOISE))
-_SATURATION, _HUE, _GRAYSCALE = (
-    tl.constexpr(int(c)) for c in (Code.SATURATION, Code.HUE, Code.GRAYSCALE)
+_SATURATION, _HUE, _GRAYSCALE, _CHANNELS = (
+    tl.constexpr(int(c)) for c in (Code.SATURATION, Code.HUE, Code.GRAYSCALE, Code.CHANNELS)
 )
 
 
@@ -74,6 +75,8 @@ def pixels(which, passes, ops, taps, weights, tables, numbers, x, y, mask,
             word = hue(word, factor_of(op))
         elif code == _GRAYSCALE:
             word = grayscale(word)
+        elif code == _CHANNELS:
+            word = rearranged(word, op)
         else:
             word = looked_up(word, tables + 768 * tl.load(op + 2), mask, CHANNELS)
     return word

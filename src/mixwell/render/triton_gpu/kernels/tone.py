@@ -1,4 +1,4 @@
-"""Ops on one pixel at a time: tables by look-up, saturation, hue, grayscale."""
+"""Ops on one pixel at a time: tables by look-up, saturation, hue, grayscale, channels."""
 
 import triton
 import triton.language as tl
@@ -29,6 +29,16 @@ def grayscale(word):
     """Pixels of three or four channels, grey."""
     grey = _grey(word)
     return grey | (grey << 8) | (grey << 16) | (word & _ALPHA)
+
+
+@triton.jit
+def rearranged(word, op):
+    """Pixels with their channels exchanged as an op says."""
+    out = word & _ALPHA
+    for c in tl.static_range(3):
+        shift = 8 * tl.load(op + 2 + c).to(tl.int32)
+        out |= ((word >> shift) & 255) << (8 * c)
+    return out
 
 
 @triton.jit
