@@ -5,10 +5,10 @@ from __future__ import annotations
 from mixwell.render.numba_cpu.compile import kernel
 from mixwell.render.numba_cpu.loose import erase_output, mix_loose
 from mixwell.render.numba_cpu.memory import address_of, floats_at
-from mixwell.render.numba_cpu.signatures import EDIT, INT, MIX, OUTPUT, SCRATCH, SPAN, TABLE
+from mixwell.render.numba_cpu.signatures import EDIT, INT, MIX, OUTPUT, SCRATCH, SLOTS, SPAN, TABLE
 
 
-@kernel(*SPAN, TABLE, *MIX, *EDIT, INT, *OUTPUT, *SCRATCH)
+@kernel(*SPAN, TABLE, *MIX, *EDIT, SLOTS, INT, *OUTPUT, *SCRATCH)
 def mix_loose_rows(
     first, last, todo, rows, source, mode, units, rect, offset, canvas, fill, mask, code, param,
     size_hw, interp, fills, key, slots, channels, targets, scales, shifts, mean, std, quantiles,
@@ -26,7 +26,7 @@ def mix_loose_rows(
         )  # fmt: skip
 
 
-@kernel(*SPAN, *EDIT, INT, *OUTPUT)
+@kernel(*SPAN, *EDIT, SLOTS, INT, *OUTPUT)
 def erase_outputs(
     first, last, todo, code, param, size_hw, interp, fill, key, slots, channels, targets, scales,
     shifts, mean, std, quantiles,

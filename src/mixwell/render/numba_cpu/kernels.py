@@ -23,13 +23,14 @@ from mixwell.render.numba_cpu.signatures import (
     MIX,
     OUTPUT,
     SCRATCH,
+    SLOTS,
     SPAN,
     TABLE,
     array,
 )
 
 
-@kernel(*SPAN, TABLE, types.boolean, *EDIT, array(types.int32, 3), INT,
+@kernel(*SPAN, TABLE, types.boolean, *EDIT, SLOTS, array(types.int32, 3), INT,
         *OUTPUT, *SCRATCH)  # fmt: skip
 def edit_rows(
     first, last, todo, sources, packed_sources, code, param, size_hw, interp, fill, key, slots,

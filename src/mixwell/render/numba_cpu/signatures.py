@@ -1,4 +1,4 @@
-"""The types of what kernels for bytes are called with."""
+"""The types of what kernels are called with."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ EDIT = (
     array(types.uint8, 2),
     array(types.float32, 3),
     array(types.uint32, 3),
-    array(types.int64, 1),
 )
-"""code, param, size_hw, interp, fill, key, and how many slots of each row are done on words."""
+"""code, param, size_hw, interp, fill, key."""
+SLOTS = array(types.int64, 1)
+"""How many slots of each row are done on packed pixels."""
 MIX = (
     array(types.int32, 2),
     array(types.uint8, 2),
@@ -39,4 +40,4 @@ MIX = (
 OUTPUT = (TABLE, *[array(types.float32, 1)] * 4, array(types.int32, 1))
 """targets, scales, shifts, mean, std, quantiles."""
 SCRATCH = (types.Array(types.uint32, 1, "C"), INT)
-"""Words of scratch, and how many of them a buffer has."""
+"""Words of scratch, and how many of them a buffer has; for bytes."""

@@ -10,45 +10,13 @@ from mixwell.render.numba_cpu.floats.lines import is_tight
 from mixwell.render.numba_cpu.floats.mixing import mix_to
 from mixwell.render.numba_cpu.floats.program import run_row
 from mixwell.render.numba_cpu.memory import bytes_here, longs_here
+from mixwell.render.numba_cpu.signatures import EDIT, INT, MIX, OUTPUT, SPAN, TABLE, array
 
-
-def _array(dtype: types.Type, ndim: int) -> types.Array:
-    """A contiguous array that a kernel only reads."""
-    return types.Array(dtype, ndim, "C", readonly=True)
-
-
-_INT = types.int64
-_TABLE = types.Array(types.int64, 2, "C")
-"""Images or outputs, see `layout`; of the same type as what kernels describe themselves."""
-_SPAN = (_INT, _INT, _array(types.int64, 1), _TABLE)
-"""First and last place in a list of rows, the list, and where all rows lie."""
-_EDIT = (
-    _array(types.uint8, 2),
-    _array(types.float64, 3),
-    _array(types.int32, 3),
-    _array(types.uint8, 2),
-    _array(types.float32, 3),
-    _array(types.uint32, 3),
-)
-"""code, param, size_hw, interp, fill, key."""
-_MIX = (
-    _array(types.int32, 2),
-    _array(types.uint8, 2),
-    _array(types.int64, 2),
-    _array(types.int32, 3),
-    _array(types.int32, 3),
-    _array(types.int32, 2),
-    _array(types.float32, 2),
-    _array(types.uint16, 3),
-)
-"""source, mode, units, rect_px, offset_px, canvas_hw, fill, mask."""
-_OUTPUT = (_TABLE, *[_array(types.float32, 1)] * 4, _array(types.int32, 1))
-"""targets, scales, shifts, mean, std, quantiles."""
-_SCRATCH = (_INT, _INT)
+_SCRATCH = (INT, INT)
 """Address of scratch, and bytes of a buffer in it."""
 
 
-@kernel(*_SPAN, *_EDIT, _array(types.float32, 3), _INT, *_OUTPUT, *_SCRATCH)
+@kernel(*SPAN, TABLE, *EDIT, array(types.float32, 3), INT, *OUTPUT, *_SCRATCH)
 def edit_rows(
     first, last, todo, rows, code, param, size_hw, interp, fill, key, kernels, channels, targets,
     scales, shifts, mean, std, quantiles, scratch, area,
@@ -71,7 +39,7 @@ def edit_rows(
             put_image(target, here, channels, scales, shifts, room)
 
 
-@kernel(*_SPAN, *_MIX, _array(types.boolean, 1), _INT, *_OUTPUT, *_SCRATCH)
+@kernel(*SPAN, TABLE, *MIX, array(types.boolean, 1), INT, *OUTPUT, *_SCRATCH)
 def mix_rows(
     first, last, todo, rows, source, mode, units, rect, offset, canvas, fill, mask, loose, channels,
     targets, scales, shifts, mean, std, quantiles, scratch, area,
