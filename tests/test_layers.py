@@ -22,6 +22,7 @@ SOURCE = Path(mixwell.__file__).parent
 LAYERS: dict[str, tuple[int, str]] = {
     "_errors": (0, "basics"),
     "_beta": (0, "basics"),
+    "_philox": (0, "basics"),
     "_rng": (0, "basics"),
     "_bytes": (0, "basics"),
     "plan": (1, "plan"),

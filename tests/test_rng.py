@@ -20,13 +20,13 @@ import mixwell as mw
 from mixwell import _rng
 from mixwell._beta import beta_ppf
 from mixwell._errors import PolicyError
+from mixwell._philox import philox4x32
 from mixwell._rng import (
     DERANGEMENT,
     Draws,
     Keys,
     batch_derangement,
     batch_permutation,
-    philox4x32,
     question,
 )
 from tests.oracles import rng as oracle

@@ -30,57 +30,7 @@ import numpy as np
 
 from mixwell._beta import beta_ppf
 from mixwell._errors import PolicyError
-
-_MULTIPLY = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)
-_WEYL = np.array([[0x9E3779B9], [0xBB67AE85]], np.uint64)
-_LOW = np.uint64(0xFFFFFFFF)
-_SHIFT = np.uint64(32)
-
-
-def philox4x32(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
-    """Ten rounds of Philox4x32 on each row.
-
-    Args:
-        counter: uint32 [..., 4].
-        key: uint32 [..., 2], broadcast against `counter` without its last axis.
-
-    Returns:
-        uint32 [..., 4].
-    """
-    lead = np.broadcast_shapes(counter.shape[:-1], key.shape[:-1])
-    words = np.broadcast_to(counter, (*lead, 4)).reshape(-1, 4).T.astype(np.uint64)
-    even, odd = np.ascontiguousarray(words[0::2]), np.ascontiguousarray(words[1::2])
-    _rounds(even, odd, _schedule(np.broadcast_to(key, (*lead, 2)).reshape(-1, 2).T))
-    out = np.empty((*lead, 4), np.uint32)
-    out[..., 0::2], out[..., 1::2] = (half.T.reshape(*lead, 2) for half in (even, odd))
-    return out
-
-
-def _schedule(key: np.ndarray) -> list[np.ndarray]:
-    """The keys of ten rounds, uint64 [2, n] each."""
-    key = key.astype(np.uint64)
-    return [(key + round_ * _WEYL) & _LOW for round_ in np.arange(10, dtype=np.uint64)]
-
-
-def _rounds(even: np.ndarray, odd: np.ndarray, schedule: Sequence[np.ndarray]) -> None:
-    """Ten rounds in place on words 0 and 2 and words 1 and 3, uint64 [2, n]; keys uint64 [2, n]
-    or [2, 1]."""
-    # Rows of another width: arrays whose lengths are powers of two would share cache lines' sets.
-    product = np.empty((2, even.shape[1] + 40), np.uint64)[:, 16:-24]
-    crossed = product[::-1]
-    for key in schedule:
-        np.multiply(even, _MULTIPLY, out=product)
-        np.right_shift(crossed, _SHIFT, out=even)
-        np.bitwise_xor(odd, key, out=odd)
-        np.bitwise_xor(even, odd, out=even)
-        np.bitwise_and(crossed, _LOW, out=odd)
-
-
-def seed_words(seed: int) -> np.ndarray:
-    """Split a seed (0 .. 2**64 - 1) into the two key words, uint32 [2]."""
-    if not 0 <= seed < 2**64:
-        raise PolicyError(f"seed must lie in 0 .. 2**64 - 1, got {seed}.")
-    return np.array([seed & 0xFFFFFFFF, seed >> 32], dtype=np.uint32)
+from mixwell._philox import SHIFT, in_order, keys_of, rounds, unit
 
 
 @lru_cache(maxsize=65536)
@@ -222,14 +172,14 @@ class Draws:
         blocks = -(-size // 2)
         rows, batch = self._counters(numbers), self._batch_counters(tries, blocks)
         even, odd = (np.concatenate(halves, axis=1) for halves in zip(rows, batch, strict=True))
-        _rounds(even, odd, _keys_of(self.seed))
+        rounds(even, odd, keys_of(self.seed))
         split = len(numbers) * size
         units = self._in_units(even[:, :split], odd[:, :split], len(numbers))
         held, first = {}, 0
         for path, name, count in own:
             held[path, name] = units[first : first + count]
             first += count + count % 2
-        words = _in_order(even[:, split:], odd[:, split:]).reshape(len(tries), 1, 4 * blocks)
+        words = in_order(even[:, split:], odd[:, split:]).reshape(len(tries), 1, 4 * blocks)
         known = dict(zip(tries, words[..., : 2 * size], strict=True))
         return replace(self, ahead=Ahead(self.keys, held, known))
 
@@ -255,7 +205,7 @@ class Draws:
             if held is not None and held.shape[1] == count:
                 return held
             return self._batch_words([name], count)[0]
-        out = _in_order(*self._blocks(_questions(self.path, name, blocks)))
+        out = in_order(*self._blocks(_questions(self.path, name, blocks)))
         return (
             out.reshape(blocks, len(self.keys), 4)
             .swapaxes(0, 1)
@@ -266,17 +216,17 @@ class Draws:
         """For each name uint32 [1, count], keyed by (epoch, step, rank)."""
         blocks = -(-count // 4)
         even, odd = self._batch_counters([(self.path, name) for name in names], blocks)
-        _rounds(even, odd, _keys_of(self.seed))
-        return list(_in_order(even, odd).reshape(len(names), 1, 4 * blocks)[..., :count])
+        rounds(even, odd, keys_of(self.seed))
+        return list(in_order(even, odd).reshape(len(names), 1, 4 * blocks)[..., :count])
 
     def _blocks(self, questions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Words 0 and 2, words 1 and 3 of the rows' blocks: uint64 [2, Q * N]."""
         even, odd = self._counters(questions)
-        _rounds(even, odd, _keys_of(self.seed))
+        rounds(even, odd, keys_of(self.seed))
         return even, odd
 
     def _counters(self, questions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """What `_rounds` makes the rows' blocks of: uint64 [2, Q * N] twice."""
+        """What `rounds` makes the rows' blocks of: uint64 [2, Q * N] twice."""
         return _counters(questions, self.keys.index, self.keys.copy, self.keys.epoch)
 
     def _batch_counters(
@@ -290,7 +240,7 @@ class Draws:
         """float64 [N], uniform on [low, high), 53 bits; with `per_batch` [1]."""
         if scope.get("per_batch"):
             words = self.words(name, 2, per_batch=True).astype(np.uint64)
-            return low + (high - low) * _unit(words[:, 0], words[:, 1])
+            return low + (high - low) * unit(words[:, 0], words[:, 1])
         return low + (high - low) * self._units(name, 1)[0]
 
     def uniforms(self, name: str, count: int, low: float = 0.0, high: float = 1.0) -> np.ndarray:
@@ -316,7 +266,7 @@ class Draws:
     def _in_units(self, even: np.ndarray, odd: np.ndarray, asks: int) -> np.ndarray:
         """float64 [2 * Q, N] on [0, 1) from the rows' blocks, uint64 [2, Q * N] twice."""
         size = len(self.keys)
-        units = _unit(even, odd).reshape(2, asks, size)
+        units = unit(even, odd).reshape(2, asks, size)
         return units.swapaxes(0, 1).reshape(2 * asks, size)
 
     def integers(self, name: str, low: int | np.ndarray, high: int | np.ndarray) -> np.ndarray:
@@ -352,7 +302,7 @@ class Draws:
     def permutation(self, name: str, count: int) -> np.ndarray:
         """int64 [N, count]: an independent uniform permutation of 0 .. count - 1 for each row."""
         words = self.words(name, 2 * count).astype(np.uint64)
-        order = (words[:, 0::2] << _SHIFT) | words[:, 1::2]
+        order = (words[:, 0::2] << SHIFT) | words[:, 1::2]
         return np.argsort(order, axis=1, kind="stable")
 
     def pixel_key(self, name: str) -> np.ndarray:
@@ -373,12 +323,6 @@ def _questions(path: str, name: str, blocks: int) -> list[int]:
     return [question(path, f"row:{name}", i) for i in range(blocks)]
 
 
-@lru_cache(maxsize=64)
-def _keys_of(seed: int) -> list[np.ndarray]:
-    """The keys of a seed's ten rounds, uint64 [2, 1] each."""
-    return _schedule(seed_words(seed)[:, None])
-
-
 def _counters(
     questions: Sequence[int], index: np.ndarray, copy: np.ndarray | int, epoch: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -392,23 +336,10 @@ def _counters(
     return even.reshape(2, -1), odd.reshape(2, -1)
 
 
-def _in_order(even: np.ndarray, odd: np.ndarray) -> np.ndarray:
-    """uint32 [n, 4] from words 0 and 2, and words 1 and 3, of each block."""
-    out = np.empty((*even.shape[1:], 4), np.uint32)
-    for i, half in enumerate((even, odd)):
-        out[..., i], out[..., i + 2] = half
-    return out
-
-
-def _unit(high: np.ndarray, low: np.ndarray) -> np.ndarray:
-    """float64 on [0, 1) with 53 bits from uint64 words below 2**32."""
-    return (((high << _SHIFT) | low) >> np.uint64(11)) * 2.0**-53
-
-
 def batch_permutation(draws: Draws, name: str, size: int) -> np.ndarray:
     """int64 [size]: one uniform permutation, keyed by (epoch, step, rank)."""
     words = draws.words(name, 2 * size, per_batch=True)[0].astype(np.uint64)
-    return np.argsort((words[0::2] << _SHIFT) | words[1::2], kind="stable")
+    return np.argsort((words[0::2] << SHIFT) | words[1::2], kind="stable")
 
 
 def _attempts(name: str, first: int) -> list[str]:

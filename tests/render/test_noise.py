@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mixwell._errors import RenderError
-from mixwell._rng import philox4x32 as numpy_philox
+from mixwell._philox import philox4x32 as numpy_philox
 from mixwell.plan.steps import Code, EraseUnits, EraseValue
 from mixwell.render import tables
 from mixwell.render.reference.noise import noise_words, normals, philox4x32

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from mixwell._rng import Ask, Draws, Keys
+from mixwell._rng import DERANGEMENT, Ask, Draws, Keys
 from mixwell.plan.follow import Things, edited
 from mixwell.plan.steps import Edit, Mix
 from mixwell.policy.fields import InterpName, check_common, plain
@@ -141,7 +141,13 @@ class Op(ABC):
         Saves time alone: what is missing here is drawn when it is asked for.
         """
         gate = [] if self.p == 1.0 else [(path, "whether", 1)]
-        return gate + [(path, name, count) for name, count in self.asked]
+        drawn = [(path, name, count) for name, count in self.asked]
+        return gate + drawn + self.pairing_asks(path)
+
+    def pairing_asks(self, path: str) -> list[Ask]:
+        """What finding random partners asks, of an op that does."""
+        deranged = getattr(self, "pairing", "") == "derangement"
+        return [(path, "pairing", DERANGEMENT)] if deranged else []
 
     def awake(self, rows: Rows) -> bool:
         """Whether it might happen to any of these rows, whatever is drawn."""

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, final, get_args
 
 import numpy as np
 
-from mixwell._rng import DERANGEMENT, Ask, batch_permutation
+from mixwell._rng import Ask, batch_permutation
 from mixwell.plan.steps import WEIGHT_ONE, Mix, MixMode
 from mixwell.policy.base import MixOp, OutSize, Rows
 from mixwell.policy.fields import need, need_span
@@ -69,11 +69,6 @@ def check_sharing(op: Sharer, share: float | None) -> None:
     names = get_args(PairingName)
     need(op, op.pairing in names, f"pairing must be one of {names}", op.pairing)
     need(op, share is None or 0 <= share <= 1, "share must lie in 0 .. 1, or be None", share)
-
-
-def pairing_asks(op: Sharer, path: str) -> list[Ask]:
-    """What finding random partners asks."""
-    return [(path, "pairing", DERANGEMENT)] if op.pairing == "derangement" else []
 
 
 def drawn_lam(op: Mixer, rows: Rows) -> np.ndarray:
@@ -172,9 +167,9 @@ class MixUp(MixOp):
     def asks(self, path: str) -> list[Ask]:
         """Lambda too, where images have their own."""
         if self.lam == "batch":
-            return pairing_asks(self, path)
+            return self.pairing_asks(path)
         drawn = [] if self.fixed is not None else [(path, "lam", 1)]
-        return [*super().asks(path), *drawn, *pairing_asks(self, path)]
+        return super().asks(path) + drawn
 
     def gate(self, rows: Rows) -> np.ndarray:
         """Drawn for the image, pair or batch."""
@@ -253,9 +248,9 @@ class CutMix(MixOp):
     def asks(self, path: str) -> list[Ask]:
         """Lambda and the centre too, where images have their own."""
         if self.lam == "batch" or self.minmax is not None:
-            return pairing_asks(self, path)
-        drawn = [(path, name, 1) for name in ("lam", "centre x", "centre y")]
-        return [*super().asks(path), *drawn, *pairing_asks(self, path)]
+            return self.pairing_asks(path)
+        names = ("lam", "centre x", "centre y")
+        return super().asks(path) + [(path, name, 1) for name in names]
 
     def gate(self, rows: Rows) -> np.ndarray:
         """Drawn for the image, pair or batch."""

@@ -9,7 +9,7 @@ PLAN = ("tests/plan/test_plan.py",)
 FUSE = ("tests/plan/test_fuse.py",)
 
 FAULTS: tuple[Fault, ...] = (
-    Fault("philox: nine rounds", "_rng.py", "in np.arange(10, ", "in np.arange(9, ", RNG),
+    Fault("philox: nine rounds", "_philox.py", "in np.arange(10, ", "in np.arange(9, ", RNG),
     Fault(
         "rng: copies of one image equal",
         "_rng.py",

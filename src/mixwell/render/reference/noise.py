@@ -33,7 +33,7 @@ _HANDFUL = 1 << 16  # pixels that get their random numbers in one go
 
 
 def philox4x32(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Ten rounds of Philox4x32, as `mixwell._rng.philox4x32`, on int64 tensors of 32-bit words.
+    """Ten rounds of Philox4x32, as `mixwell._philox.philox4x32`, on int64 tensors of 32-bit words.
 
     Args:
         counter: four int64 tensors with values 0 .. 2**32 - 1.
